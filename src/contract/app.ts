@@ -51,7 +51,6 @@ export const app = {
       name: text('name of the new app', { positional: 'one' }),
       from: optionalText('directory whose files become the app (read by you, not by root)'),
       owners: flag('keep numeric owners', { internal: true }),
-      accept: optionalText('hash of the bulkhead.yaml that you have been shown and accept', { internal: true }),
     },
     output: {
       ref: text('ref of the new app'),
@@ -59,7 +58,7 @@ export const app = {
       files: data('files, directories and links taken in', z.number()),
       bytes: data('bytes of file content taken in', z.number()),
       renamed: data('files whose owner became 1000 (agent) inside', z.number()),
-      accepted: data('whether its bulkhead.yaml counts now', z.boolean()),
+      proposal: data('whether it brought a bulkhead.yaml, which waits to be accepted', z.boolean()),
     },
     examples: ['bulkhead create shop --from ./shop', 'bulkhead create blog'],
     detail:

@@ -8,6 +8,7 @@ import type { VolumePlace } from './places.ts';
  * The daemon has one executor for each (`daemon/steps.ts`), safe to repeat.
  */
 export interface Steps {
+  'pool.make': { size: number; device: string | null };
   /** The record of an app or fork in state `making`. */
   'record.make': {
     id: Id;
@@ -32,6 +33,8 @@ export interface Steps {
   'record.forget': { id: Id; trash: Id };
   'record.point': { id: Id; app: Id; at: number; before: string };
   'record.forget-point': { id: Id };
+  /** Its time in the trash is over: the reaper may delete it from `at` on. */
+  'record.purge': { trash: Id; at: number };
   'record.wanted': { id: Id; wanted: 'up' | 'down' };
   'record.accept': { id: Id; file: AppFile; hooks: Record<string, string>; hash: string; by: string; at: number };
   'volume.create': { id: Id };
