@@ -30,6 +30,8 @@ export interface Cells {
   processes(cell: Id): Promise<CellProcess[]>;
   /** True while any process of the session lives, also one that left its parent. */
   alive(cell: Id, session: Id): Promise<boolean>;
+  /** Sends a signal to every process of a session, newest first, racing no reused number. */
+  signalAll(cell: Id, session: Id, signal: string): Promise<void>;
   /** Called once when the last process of the session has ended. Returns an unsubscribe. */
   whenEmpty(cell: Id, session: Id, call: () => void): () => void;
   /** Bounded tail of a session's log, oldest first. */
