@@ -1,0 +1,118 @@
+import { constants } from 'node:fs';
+import { mkdir, open, type FileHandle } from 'node:fs/promises';
+import { release as kernelRelease } from 'node:os';
+import path from 'node:path';
+import { AppError } from '../../contract/errors.ts';
+import type { VolumePlace } from '../../core/places.ts';
+import type { Paths } from '../paths.ts';
+import type { MakePool } from '../volumes.ts';
+import { detach } from './backing.ts';
+import { FORKS } from './groups.ts';
+import { commit, filesystemId } from './ioctl.ts';
+import { requireKernel } from './kernel.ts';
+import { buildPool, poolDevice } from './make.ts';
+import { filesystemAlive, limitWriteBack, mountPool, unmountPool } from './mounts.ts';
+import { createGroup, enableSimpleQuotas } from './quota.ts';
+
+export type Area = VolumePlace['area'] | 'manifest';
+const AREAS = ['live', 'base', 'point', 'trash', 'manifest'] as const satisfies readonly Area[];
+/** How directories and subvolumes are opened: never through a link. */
+export const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+
+/** The mounted pool: descriptors of its root and its directories. They keep it mounted. */
+export interface OpenPool {
+  root: number;
+  areas: ReadonlyMap<Area, number>;
+  /** The directories by inode, as the tree of roots names them. */
+  inodes: ReadonlyMap<bigint, Area>;
+}
+
+export interface Pool {
+  make(options: MakePool, progress: (label: string, ms: number) => void): Promise<void>;
+  open(): Promise<boolean>;
+  close(): Promise<void>;
+  /** Undefined while it is not mounted. */
+  current(): OpenPool | undefined;
+}
+
+/** Making, mounting and unmounting, one at a time. `release` as in `uname -r`. */
+export function createPool(deps: { paths: Paths; release?: string }): Pool {
+  const { paths, release = kernelRelease() } = deps;
+  let handles: FileHandle[] = [];
+  let current: OpenPool | undefined;
+  let last: Promise<unknown> = Promise.resolve();
+  const alone = <T>(work: () => Promise<T>): Promise<T> => {
+    const result = last.then(work);
+    last = result.catch(() => {});
+    return result;
+  };
+
+  const enter = async (device: string): Promise<void> => {
+    await mountPool(device, paths.pool);
+    for (const name of ['', ...AREAS]) handles.push(await open(path.join(paths.pool, name), DIRECTORY));
+    current = await describe(handles);
+  };
+  const leave = async (): Promise<void> => {
+    current = undefined;
+    for (const handle of handles.splice(0)) await handle.close();
+  };
+  const openPool = async (): Promise<boolean> => {
+    if (current === undefined) {
+      const device = await poolDevice(paths);
+      if (device === undefined) return false;
+      requireKernel(release);
+      await enter(device).catch(async (error: unknown) => {
+        await leave();
+        throw error;
+      });
+    }
+    if (current !== undefined) await limitWriteBack(current.root);
+    return true;
+  };
+  const closePool = async (): Promise<void> => {
+    const id = current === undefined ? undefined : await filesystemId(current.root);
+    await leave();
+    await unmountPool(paths.pool);
+    await detach(paths.poolFile);
+    if (id !== undefined && filesystemAlive(id))
+      throw new AppError('busy', 'Cells hold the pool: it stays attached until the last of them stops');
+  };
+
+  return {
+    make: (options, progress) =>
+      alone(async () => {
+        requireKernel(release);
+        if (await openPool()) return;
+        await buildPool({ paths, options, progress, furnish });
+        await openPool();
+      }),
+    open: () => alone(openPool),
+    close: () => alone(closePool),
+    current: () => current,
+  };
+}
+
+async function furnish(directory: string): Promise<void> {
+  const root = await open(directory, DIRECTORY);
+  try {
+    await enableSimpleQuotas(root.fd);
+    await createGroup(root.fd, FORKS);
+    for (const area of AREAS) await mkdir(path.join(directory, area), { recursive: true, mode: 0o700 });
+    await commit(root.fd);
+  } finally {
+    await root.close();
+  }
+}
+
+async function describe(handles: readonly FileHandle[]): Promise<OpenPool> {
+  const [root, ...rest] = handles;
+  const areas = new Map<Area, number>();
+  const inodes = new Map<bigint, Area>();
+  for (const [index, area] of AREAS.entries()) {
+    const handle = rest[index];
+    if (handle === undefined) continue;
+    areas.set(area, handle.fd);
+    inodes.set((await handle.stat({ bigint: true })).ino, area);
+  }
+  return { root: root?.fd ?? -1, areas, inodes };
+}
