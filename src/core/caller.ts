@@ -15,7 +15,15 @@ export type Caller =
   /** Came through a cell's own socket. */
   | (Connection & { kind: 'cell'; cell: Id })
   /** Has not proved to be a person. `agent`: the agent that it looks like. */
-  | (Connection & { kind: 'unproven'; agent: string | null; override: Override | null })
+  | (Connection & {
+      kind: 'unproven';
+      agent: string | null;
+      override: Override | null;
+      /** Why nobody can sign in from where it runs, in a sentence; null: a person could. */
+      obstacle?: string | null;
+      /** Why the sign-in of its terminal does not cover it; null: there is none. */
+      uncovered?: string | null;
+    })
   /** Signed in at this terminal. */
   | (Connection & { kind: 'person'; person: string; terminal: string; until: number })
   /** One of our own: the reaper, recovery. */
