@@ -1,4 +1,4 @@
-import { open, stat, statfs, unlink } from 'node:fs/promises';
+import { open, readdir, readFile, stat, statfs, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { AppError } from '../../contract/errors.ts';
 import { formatBytes } from '../../contract/units.ts';
@@ -74,13 +74,20 @@ export async function attach(file: string): Promise<string> {
   return stdout.trim();
 }
 
-/** The loop devices over a file, by name. */
+/** The loop devices over a file, by name; also over one of that name that is deleted, which a killed maker leaves. */
 export async function attached(file: string): Promise<string[]> {
-  const { stdout } = await exec('losetup', ['--associated', file, '--noheadings', '--output', 'NAME'], { accept: [0, 1] });
-  return stdout.split('\n').map((line) => line.trim()).filter((line) => line !== '');
+  const found: string[] = [];
+  for (const name of await readdir('/sys/block')) {
+    if (!name.startsWith('loop')) continue;
+    // Absent while nothing is attached.
+    const backing = await readFile(`/sys/block/${name}/loop/backing_file`, 'utf8').catch(() => '');
+    if ([file, `${file} (deleted)`].includes(backing.trimEnd())) found.push(`/dev/${name}`);
+  }
+  return found;
 }
 
 /** Lets go of a file's loop devices; while something uses one, the kernel does so after its last use. */
 export async function detach(file: string): Promise<void> {
-  for (const device of await attached(file)) await exec('losetup', ['--detach', device]);
+  // 1: another has let go of it meanwhile.
+  for (const device of await attached(file)) await exec('losetup', ['--detach', device], { accept: [0, 1] });
 }

@@ -1,5 +1,5 @@
 import { destroyById } from './ioctl.ts';
-import { assign, createGroup, groupId, levelOf, limit, readQuotas, removeGroup, type Quotas } from './quota.ts';
+import { assign, createGroup, groupId, levelOf, limit, readQuotas, release, removeGroup, type Quotas } from './quota.ts';
 import { subvolumes } from './search.ts';
 
 /**
@@ -71,9 +71,19 @@ export function capGroup(quotas: Quotas, subvolume: bigint): bigint | undefined 
   return quotas.parents.get(subvolume)?.find((group) => levelOf(group) === 1);
 }
 
-/** Deletes a subvolume's nested ones, by number and from the inside: an attacker may have made some before seccomp forbade it. */
+/**
+ * Deletes a subvolume's nested ones, by number and from the inside. A cell cannot make any, but none
+ * may keep a fork from being removed. Their entries go out of the fork's own tree, which takes
+ * room: at its cap that is EDQUOT, so it leaves its limits first.
+ */
 export async function destroyNested(root: number, subvolume: bigint): Promise<void> {
-  for (const { id } of await subvolumes(root, subvolume)) {
+  const nested = await subvolumes(root, subvolume);
+  const group = nested.length === 0 ? undefined : capGroup(await readQuotas(root), subvolume);
+  if (group !== undefined) {
+    await limit(root, group, null);
+    await release(root, group, FORKS);
+  }
+  for (const { id } of nested) {
     await destroyNested(root, id);
     await destroyById(root, id);
   }

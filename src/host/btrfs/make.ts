@@ -34,10 +34,13 @@ export async function buildPool(spec: BuildSpec): Promise<void> {
   await unmountPool(paths.pool);
   const built = options.device === undefined ? await inFile(paths, options.size, timed) : await onDevice(paths, options.device, timed);
   await timed('mount', async () => {
+    // Programs that a killed maker had started go on without it, and may have mounted meanwhile.
+    await unmountPool(paths.pool);
     await mountPool(built.device, paths.pool);
     await furnish(paths.pool);
     await rename(built.making, built.final);
     await syncDirectory(paths.state);
+    await detach(built.making);
   });
 }
 

@@ -92,7 +92,8 @@ export function createPool(deps: { paths: Paths; release?: string }): Pool {
   };
 }
 
-async function furnish(directory: string): Promise<void> {
+/** Fills an empty filesystem: quotas, and the directories. */
+export async function furnish(directory: string): Promise<void> {
   const root = await open(directory, DIRECTORY);
   try {
     await enableSimpleQuotas(root.fd);

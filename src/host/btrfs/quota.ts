@@ -51,8 +51,17 @@ async function createOrRemove(fd: number, group: bigint, create: bigint, ...tole
 
 /** Counts what `member` is charged with in `group` too, which has a higher level. */
 export async function assign(fd: number, member: bigint, group: bigint): Promise<void> {
-  await ioctl(fd, QGROUP_ASSIGN, 'btrfs quota assign', words(1n, member, group)).catch((error: unknown) => {
-    if (!isErrno(error, 'EEXIST')) throw error;
+  await relate(fd, words(1n, member, group), 'EEXIST');
+}
+
+/** The reverse: `group` counts `member` no more. */
+export async function release(fd: number, member: bigint, group: bigint): Promise<void> {
+  await relate(fd, words(0n, member, group), 'ENOENT');
+}
+
+async function relate(fd: number, args: Buffer, tolerated: string): Promise<void> {
+  await ioctl(fd, QGROUP_ASSIGN, 'btrfs quota assign', args).catch((error: unknown) => {
+    if (!isErrno(error, tolerated)) throw error;
   });
 }
 

@@ -1,12 +1,16 @@
 import { rm } from 'node:fs/promises';
 import { exec } from '../exec.ts';
 import { pathsOf, type Paths } from '../paths.ts';
+import type { Volumes } from '../volumes.ts';
 import { detach } from './backing.ts';
 import { mountedAt } from './mounts.ts';
+import { createBtrfsVolumes } from './volumes.ts';
 
-/** The place of a pool that a test or a bench makes for itself. */
+/** A pool that a test or a bench makes for itself. */
 export interface ScratchPool {
   paths: Paths;
+  /** Not made yet. */
+  volumes: Volumes;
   /** Takes everything away again, whatever state it is in. */
   remove(): Promise<void>;
 }
@@ -14,9 +18,12 @@ export interface ScratchPool {
 /** An instance of its own, numbered by this process, so that several run beside each other. */
 export function scratchPool(purpose: string): ScratchPool {
   const paths = pathsOf(`${purpose}-${process.pid}`);
+  const volumes = createBtrfsVolumes({ paths });
   return {
     paths,
+    volumes,
     remove: async () => {
+      await volumes.close();
       while ((await mountedAt(paths.pool)) !== undefined) await exec('umount', [paths.pool]);
       for (const file of [paths.poolFile, `${paths.poolFile}.making`]) await detach(file);
       await rm(paths.state, { recursive: true, force: true });

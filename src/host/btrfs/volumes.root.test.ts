@@ -8,11 +8,11 @@ import { scratchPool } from './scratch.ts';
 import { createBtrfsVolumes } from './volumes.ts';
 
 const scratch = scratchPool('suite');
-const { paths } = scratch;
+const { paths, volumes } = scratch;
 const fileOf = (at: VolumePlace, file: string): string => path.join(paths.pool, placeName(at), file);
 
 const harness: VolumesHarness = {
-  volumes: createBtrfsVolumes({ paths }),
+  volumes,
   again: () => createBtrfsVolumes({ paths }),
   write: async (at, file, content) => {
     const handle = await open(fileOf(at, file), 'w');
