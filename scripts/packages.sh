@@ -47,13 +47,20 @@ refresh_lists() {
 
 simulate() { LC_ALL=C apt-get -s -q -o Debug::NoLocking=1 install --no-install-recommends "$@" 2>&1 || true; }
 
-# Prints the plan for the packages given; stops where it would touch what runs.
+# Prints what the installation of the packages would do; stops where it would touch what runs.
 plan_packages() {
   local plan stops
   plan=$(simulate "$@" | awk -f scripts/package-plan.awk -v busy="$(busy_packages)" -v touchy="$TOUCHY")
   if stops=$(grep '^stop ' <<<"$plan"); then refuse_plan "$stops" "$@"; fi
+  printf '%s\n' "$plan"
+}
+
+# Says the plan to a person: "say_plan PLAN PACKAGE…".
+say_plan() {
+  local plan=$1
+  shift
   say_item packages "$* (from Debian; with what they need $(grep -c '^new ' <<<"$plan" || true) come in)"
-  [[ $plan != *$'upgrade '* && $plan != upgrade* ]] ||
+  [[ $'\n'$plan != *$'\nupgrade '* ]] ||
     say_item upgrades "$(sed -n 's/^upgrade \([^ ]*\) .*/\1/p' <<<"$plan" | tr '\n' ' ')(nothing of them runs)"
   say_item services 'none of them starts one; nothing is removed or restarted'
 }
@@ -75,12 +82,15 @@ install_packages() {
   # A signal waits until apt has ended: half an installation with its policy gone could start services.
   trap ':' HUP INT TERM
   lend /usr/sbin/policy-rc.d 755 '#!/bin/sh' "$LENT_MARK" 'exit 101'
-  # Not kept afterwards: a later PostgreSQL of the administrator's own makes its cluster as usual.
+  # Not kept afterwards: the package's own file takes its place (ucf puts it beside ours), so that a
+  # PostgreSQL which the administrator installs later makes its cluster as usual.
   [[ " $* " != *' postgresql '* ]] ||
     lend /etc/postgresql-common/createcluster.conf 644 "$LENT_MARK" 'create_main_cluster = false'
   local done_well=yes
   step packages apt_install "$@" || done_well=no
   give_back_all
+  local conf=/etc/postgresql-common/createcluster.conf
+  if [[ -f $conf.ucf-dist && ! -e $conf ]]; then mv -T "$conf.ucf-dist" "$conf"; fi
   trap - EXIT HUP INT TERM
   [[ $done_well == yes ]] || explain_apt
 }

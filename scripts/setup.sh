@@ -38,23 +38,27 @@ has_npm() { command -v npm >/dev/null; }
 
 # Says what will be done, then does it.
 prepare() {
+  local plan=''
   local -a packages
   read -ra packages <<<"$1"
   ((EUID != 0)) || give_back_all
   if ((${#packages[@]} > 0)); then
     has_program apt-get || die "These are missing, and this is not a Debian machine: ${packages[*]}"
     refresh_lists "${packages[@]}"
+    plan=$(plan_packages "${packages[@]}") || exit 1
   fi
-  announce "${packages[@]}"
+  announce "$plan" "${packages[@]}"
   ((${#packages[@]} == 0)) || install_packages "${packages[@]}"
   node_is_ready || prepare_node
   dependencies_are_ready || install_dependencies
 }
 
 announce() {
+  local plan=$1
+  shift
   if (($# == 0)) && node_is_ready && dependencies_are_ready; then return 0; fi
   say "Set-up of Bulkhead on $(sed -n 's/^PRETTY_NAME="\(.*\)"/\1/p' /etc/os-release), $(uname -m). It will install:"
-  (($# == 0)) || plan_packages "$@"
+  (($# == 0)) || say_plan "$plan" "$@"
   [[ " $* " != *' npm '* ]] || say_item '' 'npm itself is some 400 packages of Debian; it fetches what follows'
   if ! node_is_ready; then
     local found
