@@ -6,7 +6,6 @@
 // dist/ beside a node_modules/ with koffi and the one @koromix/koffi-* package of its architecture.
 
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -20,54 +19,53 @@ export const PROGRAMS = {
   'cell-helper': 'src/host/cells/helper.ts',
 } as const;
 
-/** Bundles every program into dist/. Each is replaced by a rename, so one that starts meanwhile reads a whole file. */
-export async function bundle(): Promise<{ built: string[]; absent: string[] }> {
-  const names = Object.entries(PROGRAMS);
-  const entries = names.filter(([, source]) => existsSync(`${ROOT}${source}`));
-  const absent = names.filter(([, source]) => !existsSync(`${ROOT}${source}`)).map(([, source]) => source);
+/** Bundles every program into dist/. Returns those that could not be built; esbuild has said why. */
+export async function bundle(): Promise<string[]> {
+  await mkdir(`${ROOT}dist`, { recursive: true });
+  const names = Object.keys(PROGRAMS) as (keyof typeof PROGRAMS)[];
+  const made = await Promise.allSettled(names.map(program));
+  // Node looks for the nearest package.json of what it loads; this one ends the search and says CommonJS.
+  await replace(`${ROOT}dist/package.json`, '{ "type": "commonjs" }\n');
+  await removeOthers(new Set(['package.json', ...names.map((name) => `${name}.cjs`)]));
+  return names.filter((_, at) => made[at]?.status === 'rejected');
+}
+
+async function program(name: keyof typeof PROGRAMS): Promise<void> {
   const result = await build({
     absWorkingDir: ROOT,
-    entryPoints: Object.fromEntries(entries),
-    outdir: 'dist',
-    outExtension: { '.js': '.cjs' },
+    entryPoints: [PROGRAMS[name]],
+    outfile: `dist/${name}.cjs`,
     bundle: true,
     write: false,
     platform: 'node',
     target: 'node24',
     format: 'cjs',
     external: ['koffi'],
-    loader: { '.sql': 'text' },
     legalComments: 'none',
     logLevel: 'warning',
   });
-  const files = result.outputFiles.map((file) => ({ path: file.path, text: file.text }));
-  await mkdir(`${ROOT}dist`, { recursive: true });
-  // Node reads the nearest package.json for every file it loads; this one ends the search and says CommonJS.
-  files.push({ path: `${ROOT}dist/package.json`, text: '{ "type": "commonjs" }\n' });
-  await Promise.all(files.map(replace));
-  await removeOthers(new Set(files.map((file) => file.path)));
-  return { built: entries.map(([name]) => name), absent };
+  for (const file of result.outputFiles) await replace(file.path, file.text);
 }
 
-async function replace(file: { path: string; text: string }): Promise<void> {
-  const before = await readFile(file.path, 'utf8').catch(() => undefined);
-  if (before === file.text) return;
-  const aside = `${file.path}.${process.pid}.new`;
-  await writeFile(aside, file.text);
-  await rename(aside, file.path);
+// By a rename, so that a program which starts meanwhile reads a whole file; what did not change stays.
+async function replace(path: string, text: string): Promise<void> {
+  const before = await readFile(path, 'utf8').catch(() => undefined);
+  if (before === text) return;
+  const aside = `${path}.${process.pid}.new`;
+  await writeFile(aside, text);
+  await rename(aside, path);
 }
 
 async function removeOthers(wanted: Set<string>): Promise<void> {
   for (const name of await readdir(`${ROOT}dist`)) {
-    const path = `${ROOT}dist/${name}`;
-    if (!wanted.has(path) && !name.endsWith('.new')) await rm(path, { recursive: true });
+    if (!wanted.has(name) && !name.endsWith('.new')) await rm(`${ROOT}dist/${name}`, { recursive: true });
   }
 }
 
 if (import.meta.main) {
-  const { absent } = await bundle();
-  if (absent.length > 0) {
-    console.error(`✘ Cannot build all of dist/: missing ${absent.join(', ')}`);
+  const failed = await bundle();
+  if (failed.length > 0) {
+    console.error(`✘ Cannot build ${failed.map((name) => `dist/${name}.cjs`).join(', ')}`);
     process.exitCode = 1;
   }
 }

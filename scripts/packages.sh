@@ -27,13 +27,16 @@ has_program() {
   return 1
 }
 
-# Packages of which a program runs now, on one line. dpkg knows /bin/x as well as /usr/bin/x.
+# Packages with a service of which a program runs now, on one line. dpkg knows /bin/x as well as /usr/bin/x.
 busy_packages() {
-  local exe programs
+  local exe programs package
   programs=$(for exe in /proc/[0-9]*/exe; do readlink "$exe" || true; done 2>/dev/null | sed 's/ (deleted)$//' | sort -u)
   [[ -n $programs ]] || return 0
   { printf '%s\n' "$programs"; printf '%s\n' "$programs" | sed -n 's|^/usr/|/|p'; } |
-    xargs -d '\n' dpkg -S 2>/dev/null | sed 's/: .*//; s/:[a-z0-9-]*//g; s/,//g' | tr '\n ' '  ' || true
+    { xargs -d '\n' dpkg -S 2>/dev/null || true; } | sed 's/: .*//; s/:[a-z0-9-]*//g; s/, /\n/g' | sort -u |
+    while read -r package; do
+      if dpkg -L "$package" | grep -qE '/systemd/system/[^/]*\.service$|/init\.d/.'; then printf '%s ' "$package"; fi
+    done
 }
 
 # Fresh lists only where they are needed: none there, older than a week, or a package they do not know.
