@@ -62,9 +62,12 @@ export function createFactors(deps: {
   clock: () => number;
   machine: string;
   random?: (bytes: number) => Buffer;
+  /** scrypt's N for recovery codes. */
+  cost?: number;
 }): Factors {
   const { store, clock } = deps;
   const random = deps.random ?? randomBytes;
+  const cost = deps.cost ?? COST;
   const inTurn = createTurns();
   let recoveryAfter = 0;
 
@@ -94,7 +97,7 @@ export function createFactors(deps: {
     if (clock() < recoveryAfter) throw locked(recoveryAfter - clock(), 'A recovery code is tried every two seconds at the most.');
     recoveryAfter = clock() + RECOVERY_PAUSE;
     for (const record of records) {
-      const hash = await hashOf(typed, record.recoverySalt);
+      const hash = await hashOf(typed, record.recoverySalt, cost);
       const left = record.recovery.filter((kept) => !timingSafeEqual(Buffer.from(kept, 'base64'), hash));
       if (left.length < record.recovery.length) return success({ ...record, recovery: left });
     }
@@ -122,7 +125,7 @@ export function createFactors(deps: {
         const secret = new Secret({ buffer: new Uint8Array(random(SECRET_BYTES)).buffer });
         const salt = random(16).toString('base64');
         const codes = Array.from({ length: RECOVERY_CODES }, () => recoveryCode(random));
-        const recovery = await Promise.all(codes.map(async (code) => (await hashOf(code, salt)).toString('base64')));
+        const recovery = await Promise.all(codes.map(async (code) => (await hashOf(code, salt, cost)).toString('base64')));
         store.put({
           person, uid, secret: secret.base32, confirmed: false, lastCounter: 0, failures: 0, lockedUntil: 0, recoverySalt: salt, recovery,
         });
@@ -186,10 +189,12 @@ function recoveryCode(random: (bytes: number) => Buffer): string {
   return code;
 }
 
-/** scrypt with its usual cost: 16 MiB, some 40 ms on a thread of libuv's pool. */
-const hashOf = (code: string, salt: string): Promise<Buffer> =>
+/** scrypt's usual cost: 16 MiB, some 40 ms on a thread of libuv's pool. */
+const COST = 2 ** 14;
+
+const hashOf = (code: string, salt: string, cost: number): Promise<Buffer> =>
   new Promise((resolve, reject) => {
-    scrypt(code, Buffer.from(salt, 'base64'), 32, { N: 2 ** 14, r: 8, p: 1 }, (error, key) =>
+    scrypt(code, Buffer.from(salt, 'base64'), 32, { N: cost, r: 8, p: 1 }, (error, key) =>
       error === null ? resolve(key) : reject(error),
     );
   });
