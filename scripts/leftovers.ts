@@ -44,7 +44,8 @@ function mounts(): string[] {
 }
 
 function loops(): string[] {
-  return globSync('/sys/block/loop*/loop/backing_file').map((path) => `${path.split('/')[3]} ${read(path).trim()}`);
+  const attached = listed('/sys/block').map((name) => ({ name, file: read(`/sys/block/${name}/loop/backing_file`).trim() }));
+  return attached.filter(({ file }) => file !== '').map(({ name, file }) => `${name} ${file}`);
 }
 
 function namedNamespaces(): string[] {
