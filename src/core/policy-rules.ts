@@ -151,22 +151,6 @@ export function ruleFor(of: { name: string; area: Area; effect: Effect; data: bo
   );
 }
 
-const WORDS: Record<Right, string> = {
-  yes: 'yes', no: 'no', own: 'its own', quota: 'yes, within the quota', factor: 'factor again',
-};
-
-/** The table as `bulkhead policy` shows it. */
-export const POLICY: readonly {
-  effect: string; target: string; unproven: string; person: string; cell: string; reason: string;
-}[] = RULES.map((rule) => ({
-  effect: `${rule.effect}${rule.data === true ? ' data' : ''}${rule.operation === undefined ? '' : ` (${rule.operation})`}`,
-  target: rule.area,
-  unproven: WORDS[rule.unproven],
-  person: `${WORDS[rule.person]}${takesPoint(rule.area, rule.effect) ? ', a point first' : ''}`,
-  cell: WORDS[rule.cell],
-  reason: rule.reason,
-}));
-
 /** True where a point is taken before it is done. */
 export function takesPoint(area: Area, effect: Effect): boolean {
   return area === 'production' && (effect === 'change' || effect === 'destroy');

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { OPERATIONS, type OperationName } from '../contract/operations.ts';
 import type { Operation } from '../contract/operation.ts';
 import type { Caller } from './caller.ts';
@@ -168,84 +167,4 @@ test('every operation has a rule for every target that it can have, with a reaso
     }
   }
   assert.ok(POLICY.every((row) => row.reason !== '' && row.person !== '' && row.unproven !== '' && row.cell !== ''));
-});
-
-const anyOwner = fc.constantFrom('1000', '1000/claude-code', '1001', 'cell:x', '', null);
-const anyTarget = fc.record({
-  kind: fc.constantFrom('machine', 'authority', 'self', 'app', 'fork'),
-  name: fc.constantFrom('shop', 'shop:fix', null),
-  id: fc.constantFrom(SHOP, FIX, null),
-  owner: anyOwner,
-}) as fc.Arbitrary<PolicyTarget>;
-const anyOperation = fc.record(
-  {
-    effect: fc.constantFrom('read', 'create', 'change', 'destroy', 'nonsense'),
-    target: fc.constantFrom('machine', 'authority', 'self', 'app', 'fork', 'ref', 'nonsense'),
-    data: fc.boolean(),
-    factor: fc.constantFrom('always', 'production'),
-    beforeInit: fc.boolean(),
-    point: fc.boolean(),
-    command: fc.constantFrom('exec', ''),
-    input: fc.constant({}),
-  },
-  { requiredKeys: ['effect', 'target', 'command', 'input'] },
-) as fc.Arbitrary<Question['operation']>;
-const anyOverride = fc.constantFrom(null, { value: '*', pid: 5, agentPid: null }, { value: '*', pid: 5, agentPid: 4 });
-const anyUnproven = fc.record({
-  uid: fc.constantFrom(0, 1000, 1001),
-  agent: fc.constantFrom(null, 'claude-code', 'codex'),
-  override: anyOverride,
-  obstacle: fc.constantFrom(null, 'No terminal.'),
-}).map((more) => unproven(more));
-const anyCell = fc.constantFrom(SHOP, FIX).map(cellOf);
-const anyRest = fc.record({
-  name: fc.constantFrom(...NAMES, 'nonsense'),
-  operation: anyOperation,
-  target: anyTarget,
-  forks: fc.nat(12),
-  quota: fc.constant(FORK_QUOTA),
-  enrolled: fc.boolean(),
-  fork: fc.constantFrom('shop:a'),
-  input: fc.constantFrom({}, { ref: 'shop', command: ['x', 'y z'] }),
-});
-const RUNS = { numRuns: 5000 };
-
-test('no unproven caller and no cell ever changes production or anything of authority', () => {
-  fc.assert(
-    fc.property(anyRest, fc.oneof(anyUnproven, anyCell), (rest, caller) => {
-      const verdict = decide({ ...rest, caller });
-      const { operation, target } = rest;
-      const production = target.kind === 'app' && operation.target !== 'machine' && operation.target !== 'self';
-      const harm = operation.effect === 'change' || operation.effect === 'destroy' || operation.effect === 'create' || (operation.data === true && caller.kind === 'unproven');
-      if (rest.enrolled && production && harm) assert.equal(verdict.allowed, false);
-      if (rest.enrolled && (operation.target === 'authority' || target.kind === 'authority')) assert.equal(verdict.allowed, false);
-      if (caller.kind === 'cell' && !rest.enrolled) assert.equal(verdict.allowed, false);
-      if (!verdict.allowed) assert.ok(verdict.message.length > 10 && Array.isArray(verdict.next));
-    }),
-    RUNS,
-  );
-});
-
-test('evidence never raises: an agent’s name, an override or an obstacle only takes away', () => {
-  fc.assert(
-    fc.property(anyRest, fc.constantFrom(0, 1000), fc.constantFrom('claude-code', 'codex'), anyOverride, (rest, uid, agent, override) => {
-      const plain = unproven({ uid });
-      const lower = unproven({ uid, agent, override, obstacle: 'No terminal.', evidence: ['x'] });
-      const after = decide({ ...rest, caller: lower });
-      if (after.allowed) assert.equal(decide({ ...rest, caller: plain }).allowed, true);
-    }),
-    RUNS,
-  );
-});
-
-test('a person who is taken for less has less', () => {
-  fc.assert(
-    fc.property(anyRest, anyUnproven, (rest, caller) => {
-      const { enrolled, name } = rest;
-      if (!enrolled || name === 'caller.sign-in') return;
-      const after = decide({ ...rest, caller });
-      if (after.allowed) assert.equal(decide({ ...rest, caller: person }).allowed, true);
-    }),
-    RUNS,
-  );
 });

@@ -2,10 +2,8 @@ import type { ErrorCode } from '../contract/errors.ts';
 import type { Operation } from '../contract/operation.ts';
 import { ownerOf, type Caller } from './caller.ts';
 import type { Id } from './ids.ts';
-import { ruleFor, takesPoint, type Area, type Right } from './policy-rules.ts';
+import { RULES, ruleFor, takesPoint, type Area, type Right } from './policy-rules.ts';
 import { refusal } from './refusals.ts';
-
-export { POLICY } from './policy-rules.ts';
 
 /** Forks that one uid may have at once, where nothing else is set. */
 export const FORK_QUOTA = 10;
@@ -141,3 +139,19 @@ function needsFactor(operation: Question['operation'], area: Area, right: Right)
   if (right === 'factor' || operation.factor === 'always') return true;
   return operation.factor === 'production' && area === 'production';
 }
+
+const WORDS: Record<Right, string> = {
+  yes: 'yes', no: 'no', own: 'its own', quota: 'yes, within the quota', factor: 'factor again',
+};
+
+/** The table as `bulkhead policy` shows it. */
+export const POLICY: readonly {
+  effect: string; target: string; unproven: string; person: string; cell: string; reason: string;
+}[] = RULES.map((rule) => ({
+  effect: `${rule.effect}${rule.data === true ? ' data' : ''}${rule.operation === undefined ? '' : ` (${rule.operation})`}`,
+  target: rule.area,
+  unproven: WORDS[rule.unproven],
+  person: `${WORDS[rule.person]}${takesPoint(rule.area, rule.effect) ? ', a point first' : ''}`,
+  cell: WORDS[rule.cell],
+  reason: rule.reason,
+}));

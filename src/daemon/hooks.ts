@@ -32,7 +32,7 @@ export interface Hooks {
   /** Waits until the health hook says ready. Throws `hook-failed`. */
   health(cell: Id, ref: string): Promise<void>;
   /** Runs `down`, `prepare` or `cleanup` to its end. Throws `hook-failed`. */
-  once(cell: Id, ref: string, hook: 'down' | 'prepare' | 'cleanup', id: Id): Promise<void>;
+  once(cell: Id, ref: string, hook: 'down' | 'prepare' | 'cleanup'): Promise<void>;
   /** Ends what `up` started: asked first, then killed at the deadline. */
   stop(cell: Id): Promise<void>;
 }

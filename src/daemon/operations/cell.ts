@@ -1,0 +1,112 @@
+import { AppError } from '../../contract/errors.ts';
+import type { Id } from '../../core/ids.ts';
+import { planDown, planStop, planUp } from '../../core/plans.ts';
+import type { LogLine } from '../../host/cells.ts';
+import type { VolumeRecord } from '../../store/volumes.ts';
+import { refOf } from '../cell-spec.ts';
+import type { Handler, Request } from '../handler.ts';
+import type { Parts, StepTime } from '../parts.ts';
+import { needFit, needTarget, subject } from '../shared.ts';
+import { fileOf } from '../steps.ts';
+
+export const up: Handler<'cell.up'> = {
+  plan: async (request) => ({ plans: [planUp(subject(request.parts, needTarget(request)))] }),
+  async run(request) {
+    const record = needTarget(request);
+    return request.parts.locks.hold([refOf(record)], async () => {
+      const already = request.parts.supervisor.state(record.id).state === 'up';
+      return answer(request, record, already ? [] : await start(request, record));
+    });
+  },
+};
+
+export const restart: Handler<'cell.restart'> = {
+  async plan({ parts, ...request }) {
+    const plain = subject(parts, needTarget({ parts, ...request }));
+    return { plans: [planStop(plain), planUp(plain)] };
+  },
+  async run(request) {
+    const { parts, id, emit } = request;
+    const record = needTarget(request);
+    return parts.locks.hold([refOf(record)], async () => {
+      await parts.sessions.endAll(record.id);
+      const stopped = await parts.run(planStop(subject(parts, record)), id, emit);
+      return answer(request, record, [...stopped, ...(await start(request, record))]);
+    });
+  },
+};
+
+export const down: Handler<'cell.down'> = {
+  plan: async (request) => ({ plans: [planDown(subject(request.parts, needTarget(request)))] }),
+  async run(request) {
+    const { parts, id, emit } = request;
+    const record = needTarget(request);
+    return parts.locks.hold([refOf(record)], async () => {
+      await parts.sessions.endAll(record.id);
+      await parts.run(planDown(subject(parts, record)), id, emit);
+      return { ref: refOf(record), state: parts.supervisor.state(record.id).state };
+    });
+  },
+};
+
+async function start({ parts, id, emit }: Request<'cell.up' | 'cell.restart'>, record: VolumeRecord): Promise<StepTime[]> {
+  if (record.kind === 'fork') needFit(parts, fileOf(parts, record.id), refOf(record));
+  parts.supervisor.begin(record);
+  try {
+    const times = await parts.run(planUp(subject(parts, record)), id, emit);
+    parts.supervisor.ready(record);
+    return times;
+  } catch (error) {
+    parts.supervisor.fail(record, error instanceof Error ? error.message : String(error));
+    throw error;
+  }
+}
+
+function answer({ parts }: { parts: Parts }, record: VolumeRecord, timings: StepTime[]) {
+  const port = record.kind === 'app' ? fileOf(parts, record.id).ports[0] : undefined;
+  return {
+    ref: refOf(record),
+    state: parts.supervisor.state(record.id).state,
+    url: port === undefined ? null : `http://localhost:${port.split(':').at(-2)}/`,
+    timings,
+  };
+}
+
+export const processes: Handler<'cell.processes'> = {
+  async run(request) {
+    const { parts } = request;
+    const record = needTarget(request);
+    if (!parts.supervisor.running(record.id)) return { processes: [] };
+    const found = await parts.cells.processes(record.id);
+    return {
+      processes: found
+        .toSorted((a, b) => a.started.getTime() - b.started.getTime())
+        .map((one) => ({
+          pid: one.pid,
+          user: one.user,
+          session: one.session === record.id ? 'up' : one.session,
+          started: one.started.toISOString(),
+          rss: one.rss,
+          command: one.command,
+        })),
+    };
+  },
+};
+
+const LINES = 200;
+
+export const logs: Handler<'cell.logs'> = {
+  async run(request) {
+    const { parts, input, stream } = request;
+    const record = needTarget(request);
+    if (stream === undefined) throw new AppError('usage', 'Logs are a stream');
+    const write = (line: LogLine) => stream.write(line.stream === 'stdout' ? 1 : 2, Buffer.from(`${line.text}\n`));
+    for (const line of await parts.cells.log(record.id, record.id, Math.min(input.lines ?? LINES, 100_000))) await write(line);
+    if (input.follow === true) await follow(parts, record.id, stream.gone, write);
+    return {};
+  },
+};
+
+async function follow(parts: Parts, id: Id, gone: AbortSignal, write: (line: LogLine) => Promise<void>): Promise<void> {
+  await parts.cells.follow(id, id, gone, (line) => void write(line));
+}

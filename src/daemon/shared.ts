@@ -1,0 +1,46 @@
+import { AppError } from '../contract/errors.ts';
+import type { AppFile } from '../contract/app-file.ts';
+import type { OperationName } from '../contract/operations.ts';
+import type { Subject } from '../core/plans.ts';
+import { limitsOf, whyNotFit } from '../core/room.ts';
+import type { VolumeRecord } from '../store/volumes.ts';
+import { refOf } from './cell-spec.ts';
+import type { Request } from './handler.ts';
+import type { Parts } from './parts.ts';
+import { fileOf } from './steps.ts';
+
+/** The app or fork that a request is about; the pipeline has looked it up. */
+export function needTarget<N extends OperationName>(request: Request<N>): VolumeRecord {
+  if (request.target === undefined) throw new AppError('not-found', 'There is no such app or fork', { next: ['bulkhead ls'] });
+  return request.target;
+}
+
+/** What plans need to know of it, as it is now. */
+export function subject(parts: Parts, record: VolumeRecord): Subject {
+  return {
+    id: record.id,
+    ref: refOf(record),
+    kind: record.kind,
+    file: fileOf(parts, record.id),
+    running: parts.supervisor.running(record.id),
+  };
+}
+
+/** Room in the pool with its floor. Throws `no-pool`. */
+export async function poolRoom(parts: Parts): Promise<{ size: number; used: number; free: number; floor: number }> {
+  const room = await parts.volumes.room();
+  if (room === undefined)
+    throw new AppError('no-pool', 'There is no pool: none was made, or it is not mounted', { next: ['sudo bulkhead init', 'bulkhead doctor'] });
+  return { size: room.size, used: room.used, free: room.free, floor: parts.floor() };
+}
+
+/** Throws `no-room`, with figures, when one more fork would not fit beside those that run. */
+export function needFit(parts: Parts, file: AppFile, ref: string): void {
+  const running = parts.store.volumes
+    .list()
+    .filter((record) => record.kind === 'fork' && parts.supervisor.running(record.id) && refOf(record) !== ref)
+    .map((record) => limitsOf('fork', fileOf(parts, record.id), parts.machine).memory);
+  const reason = whyNotFit(limitsOf('fork', file, parts.machine).memory, running, parts.machine);
+  if (reason !== undefined)
+    throw new AppError('no-room', `Cannot start ${ref}: ${reason.message}`, { why: reason.why, next: ['bulkhead ls', 'bulkhead down FORK'] });
+}
