@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { source, sources, type Source } from './tree.ts';
+import { isTest, source, sources, type Source } from './tree.ts';
 
 const LONGEST = 250;
+/** Tests are read from the top for one case at a time, so they may be longer. */
+const LONGEST_TEST = 400;
 /** Files that may be longer, each with its reason. */
 const LONGER: Record<string, string> = {};
 
@@ -16,7 +18,16 @@ interface Law {
 const word = (...parts: string[]) => parts.join('');
 const SKIP = new RegExp(word('\\b(test|it|describe|suite)\\.(sk', 'ip|on', 'ly|to', 'do)\\b|\\b(sk', 'ip|to', 'do): *(?!undefined|false)'));
 const UNFINISHED = new RegExp(word('\\b(TO', 'DO|FIX', 'ME|XX', 'X)\\b'));
-const MACHINE = new RegExp(word('/wo', 'rk/|/ho', 'me/(?!agent|deploy|jules)|regi', 'stry\\.npm|de', 'b\\.debian\\.org'));
+const MACHINE = new RegExp(word('/wo', 'rk/|regi', 'stry\\.npm|de', 'b\\.debian\\.org'));
+// In data for tests, and of the accounts that our examples and sources of markers have, a home is no slip.
+const HOME = new RegExp(word('/ho', 'me/(?!agent|deploy|jules)\\w'));
+
+const onlyPassesOn = ({ code }: Source) =>
+  code.trim() !== '' && code.replace(/^(import|export) [^;]*\bfrom [^;]*;/gm, '').trim() === '';
+
+function isLong(file: Source): boolean {
+  return file.text.split('\n').length - 1 > (isTest(file.path) ? LONGEST_TEST : LONGEST);
+}
 
 const SOURCES: readonly Law[] = [
   {
@@ -26,12 +37,12 @@ const SOURCES: readonly Law[] = [
   },
   {
     rule: 'no file only passes on what others export',
-    broken: (file) => /^export (type )?(\*|\{[^}]*\}) .*\bfrom\b/m.test(file.code) || /\/(index|mod)\.ts$/.test(file.path),
+    broken: (file) => /^export (type )?\*/m.test(file.code) || /\/(index|mod)\.ts$/.test(file.path) || onlyPassesOn(file),
     bites: source('src/a.ts', "export { x } from './x.ts';"),
   },
   {
     rule: `at most ${LONGEST} lines`,
-    broken: (file) => file.text.split('\n').length - 1 > LONGEST && LONGER[file.path] === undefined,
+    broken: (file) => isLong(file) && LONGER[file.path] === undefined,
     bites: source('src/a.ts', 'x();\n'.repeat(LONGEST + 1)),
   },
   {
@@ -59,7 +70,7 @@ const EVERYWHERE: readonly Law[] = [
   },
   {
     rule: 'no path or host of the machine it was written on',
-    broken: (file) => MACHINE.test(file.text),
+    broken: (file) => MACHINE.test(file.text) || (!isTest(file.path) && HOME.test(file.text)),
     bites: source('docs/a.md', word('see /ho', 'me/somebody/notes')),
   },
 ];
@@ -85,6 +96,6 @@ hold(SOURCES, tree);
 hold(EVERYWHERE, everything);
 
 test('every exception is still needed', () => {
-  const long = new Set(tree.filter((file) => file.text.split('\n').length - 1 > LONGEST).map((file) => file.path));
+  const long = new Set(tree.filter(isLong).map((file) => file.path));
   assert.deepEqual(Object.keys(LONGER).filter((path) => !long.has(path)), []);
 });
