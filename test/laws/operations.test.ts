@@ -14,13 +14,13 @@ const TARGETS = ['machine', 'authority', 'self', 'app', 'fork', 'ref'];
 function faults(name: string, declared: Operation): string[] {
   const fields: [string, Field][] = [...Object.entries(declared.input), ...Object.entries(declared.output)];
   const undocumented = fields.filter(([, field]) => field.doc.trim().length < 3);
-  const targetless = ['app', 'fork', 'ref'].includes(declared.target) && declared.input['ref'] === undefined;
+  const targetless = ['app', 'fork', 'ref'].includes(declared.target) && !('ref' in declared.input || 'name' in declared.input);
   return [
     ...(/^[a-z]+(-[a-z]+)*(\.[a-z]+(-[a-z]+)*)?$/.test(name) ? [] : ['its name is not noun.verb']),
     ...(EFFECTS.includes(declared.effect) ? [] : ['it has no effect']),
     ...(TARGETS.includes(declared.target) ? [] : ['it has no target']),
     ...(declared.doc.trim().length < 10 ? ['it has no documentation'] : []),
-    ...(declared.examples.length === 0 ? ['it has no example'] : []),
+    ...(declared.command !== '' && declared.examples.length === 0 ? ['it has no example'] : []),
     ...declared.examples.filter((line) => !/\bbulkhead\b/.test(line)).map((line) => `"${line}" is no command line of ours`),
     ...undocumented.map(([field]) => `its field ${field} is not documented`),
     ...(targetless ? ['it names a target and has no ref'] : []),
