@@ -100,6 +100,9 @@ function copyTests(name: string, harness: Harness): void {
       if (turn === 0) await write(live(fork), 'mine', text('kept'));
     }
     assert.deepEqual(await read(live(fork), 'mine'), text('kept'));
+    // Also when what it was made from has gone meanwhile.
+    await volumes.purge(base(frozen));
+    await volumes.copy(base(frozen), fork, 64 * MIB);
   });
 
   test(`${name}: many copies at once`, async () => {

@@ -1,3 +1,4 @@
+import { AppError } from '../../contract/errors.ts';
 import type { Id } from '../../core/ids.ts';
 import type { VolumePlace } from '../../core/places.ts';
 import type { Volumes } from '../volumes.ts';
@@ -42,35 +43,46 @@ async function create(context: Context, id: Id): Promise<void> {
 }
 
 async function freeze(context: Context, of: VolumePlace, as: VolumePlace): Promise<void> {
-  if (await exists(context, as)) return;
-  await withVolume(context, of, async (source) => {
+  const { root } = mounted(context);
+  await fromSource(context, of, as, async (source) => {
     // The commit then finds little left to write, and production waits for it less.
-    await flush(source.fd, mounted(context).root, 'live');
-    await snapshotOnce({ from: source.fd, into: area(context, as.area), name: as.id, readOnly: true });
+    await flush(source, root, 'live');
+    await snapshotOnce({ from: source, into: area(context, as.area), name: as.id, readOnly: true });
   });
 }
 
 async function copy(context: Context, of: VolumePlace, as: Id, cap: number | null): Promise<void> {
-  const at: VolumePlace = { area: 'live', id: as };
   const { root } = mounted(context);
-  if (await exists(context, at)) {
-    if (cap !== null) await limitTo(context, as, cap);
-    return;
-  }
-  await withVolume(context, of, async (source) => {
+  await fromSource(context, of, { area: 'live', id: as }, async (source) => {
     // The group comes first and is committed with the copy: at no time, a power cut included, is there one without its cap.
     const group = cap === null ? undefined : await context.groups.prepare(root, cap);
-    const spec = { from: source.fd, into: area(context, 'live'), name: as, readOnly: false };
+    const spec = { from: source, into: area(context, 'live'), name: as, readOnly: false };
     let made = false;
     try {
       made = await snapshotOnce(group === undefined ? spec : { ...spec, group });
     } finally {
       if (group !== undefined) await context.groups.settled(root, group, made);
     }
+    // It was there, from a call before this one: what that one was told to limit is limited.
+    if (!made && cap !== null) await limitTo(context, as, cap);
   });
 }
 
-/** False: someone else made it meanwhile, which is as good. */
+/** Works with a source's descriptor; that it is gone is no error where the copy is there already. */
+async function fromSource(
+  context: Context,
+  of: VolumePlace,
+  as: VolumePlace,
+  work: (source: number) => Promise<void>,
+): Promise<void> {
+  try {
+    await withVolume(context, of, (handle) => work(handle.fd));
+  } catch (error) {
+    if (!(error instanceof AppError && error.code === 'not-found' && (await exists(context, as)))) throw error;
+  }
+}
+
+/** False: it is there already. Its making was one step of the kernel's, so it is whole. */
 async function snapshotOnce(spec: Parameters<typeof snapshot>[0]): Promise<boolean> {
   return snapshot(spec).then(
     () => true,
