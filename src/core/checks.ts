@@ -5,10 +5,18 @@ import { formatBytes } from '../contract/units.ts';
 
 export const fine = (check: string, text: string): Finding => ({ level: 'ok', check, text, why: null, remedy: null });
 export const warn = (check: string, text: string, why: string | null, remedy: string | null): Finding => ({
-  level: 'warn', check, text, why, remedy,
+  level: 'warn',
+  check,
+  text,
+  why,
+  remedy,
 });
 export const bad = (check: string, text: string, why: string | null, remedy: string | null): Finding => ({
-  level: 'bad', check, text, why, remedy,
+  level: 'bad',
+  check,
+  text,
+  why,
+  remedy,
 });
 
 /** The findings that were made, or the one line that says all is well. */
@@ -31,17 +39,31 @@ export interface KernelFacts {
 export function judgeKernel(facts: KernelFacts): Finding[] {
   const short = facts.release.split('.').slice(0, 2).join('.');
   if (facts.tooOld !== null)
-    return [bad('kernel', `kernel ${short} is too old: 6.8 or newer is needed`, 'Caps of forks need its simple quotas.', facts.tooOld)];
-  const lacks = (what: string, why: string, remedy: string | null): Finding => bad('kernel', `this kernel has no ${what}`, why, remedy);
+    return [
+      bad(
+        'kernel',
+        `kernel ${short} is too old: 6.8 or newer is needed`,
+        'Caps of forks need its simple quotas.',
+        facts.tooOld,
+      ),
+    ];
+  const lacks = (what: string, why: string, remedy: string | null): Finding =>
+    bad('kernel', `this kernel has no ${what}`, why, remedy);
   return orFine(
     [
-      facts.simpleQuotas === null ? warn('kernel', 'the kernel has not loaded btrfs', null, 'sudo modprobe btrfs') : null,
+      facts.simpleQuotas === null
+        ? warn('kernel', 'the kernel has not loaded btrfs', null, 'sudo modprobe btrfs')
+        : null,
       facts.simpleQuotas === false ? lacks('simple quotas', 'Forks would not be capped.', null) : null,
       facts.peerPidfds ? null : lacks('pidfds of peers', 'Who asks could not be told for sure.', null),
       facts.idmappedMounts ? null : lacks('idmapped mounts', 'A cell could not see its files under its own ids.', null),
       facts.userNamespaces
         ? null
-        : lacks('user namespaces', 'The limit on them is 0, and every cell is one.', 'sudo sysctl user.max_user_namespaces=15000'),
+        : lacks(
+            'user namespaces',
+            'The limit on them is 0, and every cell is one.',
+            'sudo sysctl user.max_user_namespaces=15000',
+          ),
     ],
     'kernel',
     `kernel ${short}`,
@@ -66,9 +88,20 @@ export function judgeTools(tools: readonly ToolFact[]): Finding[] {
 }
 
 /** `controllers`: what cgroup v2 gives to the root's children. */
-export function judgeCgroups(facts: { version: 1 | 2 | null; controllers: readonly string[]; systemd: boolean }): Finding[] {
+export function judgeCgroups(facts: {
+  version: 1 | 2 | null;
+  controllers: readonly string[];
+  systemd: boolean;
+}): Finding[] {
   if (facts.version === null)
-    return [bad('cgroups', 'no cgroups are mounted', 'Cells could not be limited or ended whole.', 'sudo mount -t cgroup2 none /sys/fs/cgroup')];
+    return [
+      bad(
+        'cgroups',
+        'no cgroups are mounted',
+        'Cells could not be limited or ended whole.',
+        'sudo mount -t cgroup2 none /sys/fs/cgroup',
+      ),
+    ];
   if (facts.version === 1)
     return [
       warn(
@@ -81,7 +114,12 @@ export function judgeCgroups(facts: { version: 1 | 2 | null; controllers: readon
   const missing = ['cpu', 'io', 'memory', 'pids'].filter((name) => !facts.controllers.includes(name));
   return orFine(
     missing.map((name) =>
-      bad('cgroups', `cgroup v2 has no controller ${name}`, 'Cells are not limited in it.', `echo +${name} | sudo tee /sys/fs/cgroup/cgroup.subtree_control`),
+      bad(
+        'cgroups',
+        `cgroup v2 has no controller ${name}`,
+        'Cells are not limited in it.',
+        `echo +${name} | sudo tee /sys/fs/cgroup/cgroup.subtree_control`,
+      ),
     ),
     'cgroups',
     'cgroup v2',
@@ -103,33 +141,81 @@ export function judgeUpkeep(facts: UpkeepFacts): Finding[] {
   return [
     ...orFine(
       [
-        audit.intact ? null : bad('audit', `the audit log is not intact: ${audit.finding ?? 'something is wrong'}`, null, 'bulkhead audit verify'),
-        audit.writable ? null : bad('audit', 'the audit log cannot be written', `It lies at ${audit.path}.`, `sudo lsattr ${audit.path}; df -h ${audit.path}`),
+        audit.intact
+          ? null
+          : bad(
+              'audit',
+              `the audit log is not intact: ${audit.finding ?? 'something is wrong'}`,
+              null,
+              'bulkhead audit verify',
+            ),
+        audit.writable
+          ? null
+          : bad(
+              'audit',
+              'the audit log cannot be written',
+              `It lies at ${audit.path}.`,
+              `sudo lsattr ${audit.path}; df -h ${audit.path}`,
+            ),
       ],
       'audit',
       'audit log intact',
     ),
     facts.enrolled
       ? fine('factor', 'a second factor is enrolled')
-      : bad('factor', 'nobody has a second factor yet', 'Until then only root is answered, and nothing can be changed.', 'sudo bulkhead init'),
+      : bad(
+          'factor',
+          'nobody has a second factor yet',
+          'Until then only root is answered, and nothing can be changed.',
+          'sudo bulkhead init',
+        ),
     ...(facts.ownMounts
-      ? [bad('daemon', 'the daemon has mounts of its own', 'The machine and the next daemon do not see its pool.', 'sudo systemctl edit bulkhead    (take away Protect… and Private…)')]
+      ? [
+          bad(
+            'daemon',
+            'the daemon has mounts of its own',
+            'The machine and the next daemon do not see its pool.',
+            'sudo systemctl edit bulkhead    (take away Protect… and Private…)',
+          ),
+        ]
       : []),
     ...judgeUnit(facts),
   ];
 }
 
 function judgeUnit({ unit, systemd }: UpkeepFacts): Finding[] {
-  if (!systemd) return [warn('unit', 'no systemd here: after a boot somebody has to start the daemon', null, 'sudo bulkhead daemon')];
+  if (!systemd)
+    return [
+      warn('unit', 'no systemd here: after a boot somebody has to start the daemon', null, 'sudo bulkhead daemon'),
+    ];
   if (unit === null) return [];
   if (!unit.loaded)
     return [
-      warn('unit', 'the daemon is no service of systemd: after a boot it does not start', null, 'sudo systemd-run --unit=bulkhead --property=KillMode=process bulkhead daemon'),
+      warn(
+        'unit',
+        'the daemon is no service of systemd: after a boot it does not start',
+        null,
+        'sudo systemd-run --unit=bulkhead --property=KillMode=process bulkhead daemon',
+      ),
     ];
   return orFine(
     [
-      unit.killMode === 'process' ? null : bad('unit', `the unit bulkhead has KillMode=${unit.killMode}`, 'Its end would end every cell.', 'sudo systemctl set-property bulkhead KillMode=process'),
-      unit.enabled ? null : warn('unit', 'the unit bulkhead is not enabled: after a boot it does not start', null, 'sudo systemctl enable bulkhead'),
+      unit.killMode === 'process'
+        ? null
+        : bad(
+            'unit',
+            `the unit bulkhead has KillMode=${unit.killMode}`,
+            'Its end would end every cell.',
+            'sudo systemctl set-property bulkhead KillMode=process',
+          ),
+      unit.enabled
+        ? null
+        : warn(
+            'unit',
+            'the unit bulkhead is not enabled: after a boot it does not start',
+            null,
+            'sudo systemctl enable bulkhead',
+          ),
     ],
     'unit',
     'service bulkhead enabled',
@@ -161,5 +247,12 @@ export const diskTight = (disk: { free: number; size: number }): boolean =>
 
 export const judgeDisk = (disk: { free: number; size: number }, where: string): Finding[] =>
   diskTight(disk)
-    ? [warn('disk', `the disk of ${where} is nearly full: ${formatBytes(disk.free)} of ${formatBytes(disk.size)} free`, 'State and audit log need room there.', 'sudo du -xh --max-depth=2 / | sort -h | tail')]
+    ? [
+        warn(
+          'disk',
+          `the disk of ${where} is nearly full: ${formatBytes(disk.free)} of ${formatBytes(disk.size)} free`,
+          'State and audit log need room there.',
+          'sudo du -xh --max-depth=2 / | sort -h | tail',
+        ),
+      ]
     : [];

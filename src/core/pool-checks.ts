@@ -47,7 +47,11 @@ export function judgePool(facts: PoolFacts): Finding[] {
     return [bad('pool', text, null, 'sudo bulkhead init'), ...place];
   }
   return [
-    ...orFine([...judgeMount(facts, mount), ...judgeBacking(facts), ...judgeRoom(facts), ...place], 'pool', 'pool healthy and private'),
+    ...orFine(
+      [...judgeMount(facts, mount), ...judgeBacking(facts), ...judgeRoom(facts), ...place],
+      'pool',
+      'pool healthy and private',
+    ),
     ...judgeLimits(facts, mount),
   ];
 }
@@ -56,7 +60,12 @@ function judgePrivate({ owner, at }: PoolFacts): Finding[] {
   if (owner.uid === 0 && (owner.mode & 0o077) === 0) return [];
   const mode = (owner.mode & 0o777).toString(8).padStart(3, '0');
   return [
-    bad('private', `others than root may enter ${at.state} (mode ${mode})`, 'State, keys and every app lie below it.', `sudo chown root:root ${at.state}; sudo chmod 700 ${at.state}`),
+    bad(
+      'private',
+      `others than root may enter ${at.state} (mode ${mode})`,
+      'State, keys and every app lie below it.',
+      `sudo chown root:root ${at.state}; sudo chmod 700 ${at.state}`,
+    ),
   ];
 }
 
@@ -64,16 +73,31 @@ function judgeMount({ at }: PoolFacts, mount: PoolMount): (Finding | null)[] {
   const missing = WANTED.filter((option) => !mount.options.includes(option));
   return [
     mount.options.includes('ro')
-      ? bad('pool', 'the pool is read-only', 'btrfs does that when it finds an error, or somebody has mounted it so.', `sudo dmesg | grep -i btrfs | tail; sudo mount -o remount,rw ${at.mount}`)
+      ? bad(
+          'pool',
+          'the pool is read-only',
+          'btrfs does that when it finds an error, or somebody has mounted it so.',
+          `sudo dmesg | grep -i btrfs | tail; sudo mount -o remount,rw ${at.mount}`,
+        )
       : null,
     missing.length > 0
-      ? bad('pool', `the pool is mounted without ${missing.join(', ')}`, null, `sudo mount -o remount,${missing.join(',')} ${at.mount}`)
+      ? bad(
+          'pool',
+          `the pool is mounted without ${missing.join(', ')}`,
+          null,
+          `sudo mount -o remount,${missing.join(',')} ${at.mount}`,
+        )
       : null,
     mount.shared
       ? bad('pool', 'mounts in the pool would show in other namespaces', null, `sudo mount --make-private ${at.mount}`)
       : null,
     mount.errors > 0
-      ? bad('pool', `the disk of the pool has returned ${mount.errors} errors`, 'Take a backup while it can be read.', `sudo btrfs device stats ${at.mount}`)
+      ? bad(
+          'pool',
+          `the disk of the pool has returned ${mount.errors} errors`,
+          'Take a backup while it can be read.',
+          `sudo btrfs device stats ${at.mount}`,
+        )
       : null,
   ];
 }
@@ -85,10 +109,20 @@ function judgeLimits({ at }: PoolFacts, mount: PoolMount): Finding[] {
     [
       mount.quotas === 'squota'
         ? null
-        : bad('limits', `the pool has ${mount.quotas === null ? 'no quotas' : `quotas of another kind (${mount.quotas})`}: forks are not capped`, 'Switching them on takes btrfs-progs 6.7 or newer.', `sudo btrfs quota enable --simple ${at.mount}`),
+        : bad(
+            'limits',
+            `the pool has ${mount.quotas === null ? 'no quotas' : `quotas of another kind (${mount.quotas})`}: forks are not capped`,
+            'Switching them on takes btrfs-progs 6.7 or newer.',
+            `sudo btrfs quota enable --simple ${at.mount}`,
+          ),
       limited
         ? null
-        : bad('limits', 'the write-back of the pool is not limited', 'A fork that writes would hold up production for a second at a time.', `echo 1 | sudo tee ${bdi}/strict_limit; echo ${WRITE_BACK} | sudo tee ${bdi}/max_bytes`),
+        : bad(
+            'limits',
+            'the write-back of the pool is not limited',
+            'A fork that writes would hold up production for a second at a time.',
+            `echo 1 | sudo tee ${bdi}/strict_limit; echo ${WRITE_BACK} | sudo tee ${bdi}/max_bytes`,
+          ),
     ],
     'limits',
     'limits in force',
@@ -98,7 +132,12 @@ function judgeLimits({ at }: PoolFacts, mount: PoolMount): Finding[] {
 function judgeBacking({ at, holes, fileSize }: PoolFacts): (Finding | null)[] {
   if (at.file === null || holes === 0) return [];
   return [
-    warn('pool', `${formatBytes(holes)} of the pool's file have no room on the disk behind them`, 'With the disk full, writes would be lost after they were acknowledged.', `sudo fallocate --length ${fileSize} ${at.file}`),
+    warn(
+      'pool',
+      `${formatBytes(holes)} of the pool's file have no room on the disk behind them`,
+      'With the disk full, writes would be lost after they were acknowledged.',
+      `sudo fallocate --length ${fileSize} ${at.file}`,
+    ),
   ];
 }
 
@@ -106,10 +145,21 @@ function judgeRoom({ room, floor }: PoolFacts): (Finding | null)[] {
   if (room === null) return [];
   if (room.free < floor)
     return [
-      bad('room', `the pool is below its floor: ${formatBytes(room.free)} free, ${formatBytes(floor)} kept for production`, 'No fork is made; forks are frozen, and then go to make room.', 'bulkhead ls; bulkhead trash ls'),
+      bad(
+        'room',
+        `the pool is below its floor: ${formatBytes(room.free)} free, ${formatBytes(floor)} kept for production`,
+        'No fork is made; forks are frozen, and then go to make room.',
+        'bulkhead ls; bulkhead trash ls',
+      ),
     ];
   if (room.free < floor * 1.5)
-    return [warn('room', `the pool is nearly full: forks may write ${formatBytes(room.free - floor)} more`, null, 'bulkhead ls; bulkhead trash ls')];
+    return [
+      warn(
+        'room',
+        `the pool is nearly full: forks may write ${formatBytes(room.free - floor)} more`,
+        null,
+        'bulkhead ls; bulkhead trash ls',
+      ),
+    ];
   return [];
 }
-

@@ -3,11 +3,22 @@ import { test } from 'node:test';
 import { judgeKernelReach, judgeReach, passwordless, type ReachFacts } from './reach.ts';
 
 const aUser = (over: Partial<ReachFacts> = {}): ReachFacts => ({
-  user: 'deploy', uid: 1000, groups: ['deploy', 'bulkhead'], sudo: [], sockets: [], keys: [], agents: [], app: 'shop', ...over,
+  user: 'deploy',
+  uid: 1000,
+  groups: ['deploy', 'bulkhead'],
+  sudo: [],
+  sockets: [],
+  keys: [],
+  agents: [],
+  app: 'shop',
+  ...over,
 });
 
 test('a plain user is told that nothing was found', () => {
-  assert.deepEqual(judgeReach(aUser()).map((finding) => finding.level), ['ok']);
+  assert.deepEqual(
+    judgeReach(aUser()).map((finding) => finding.level),
+    ['ok'],
+  );
 });
 
 test('groups that are as good as root are named, with the command that ends it', () => {
@@ -16,7 +27,10 @@ test('groups that are as good as root are named, with the command that ends it',
     assert.equal(finding?.level, 'bad');
     assert.match(finding?.remedy ?? '', new RegExp(`^sudo gpasswd -d deploy ${group}\\b`));
   }
-  assert.deepEqual(judgeReach(aUser({ groups: ['constructor', 'audio'] })).map((finding) => finding.level), ['ok']);
+  assert.deepEqual(
+    judgeReach(aUser({ groups: ['constructor', 'audio'] })).map((finding) => finding.level),
+    ['ok'],
+  );
 });
 
 test('root, an open socket, a readable key and a running agent are found', () => {
@@ -25,7 +39,17 @@ test('root, an open socket, a readable key and a running agent are found', () =>
   const [key] = judgeReach(aUser({ keys: ["/home/deploy/.ssh/id o'r\u001b[2J"] }));
   assert.match(key?.remedy ?? '', /^sudo chmod 600 '.*'$/);
   assert.doesNotMatch(key?.text ?? '', /\u001b/);
-  assert.match(judgeReach(aUser({ agents: [{ title: 'Claude Code', pid: 7 }, { title: 'Codex', pid: 8 }] }))[0]?.text ?? '', /^weak: Claude Code \(process 7\) and 1 more/);
+  assert.match(
+    judgeReach(
+      aUser({
+        agents: [
+          { title: 'Claude Code', pid: 7 },
+          { title: 'Codex', pid: 8 },
+        ],
+      }),
+    )[0]?.text ?? '',
+    /^weak: Claude Code \(process 7\) and 1 more/,
+  );
 });
 
 test('settings of the kernel that let a process into a shell', () => {

@@ -37,7 +37,12 @@ export function judgeReach(facts: ReachFacts): Finding[] {
   const found = [
     ...(facts.uid === 0 ? [judgeRoot(facts)] : [...judgeGroups(facts), ...judgeSudo(facts), ...judgeSockets(facts)]),
     ...facts.keys.map((key) =>
-      warn('keys', `the private key ${escapeText(key)} can be read by others`, null, `sudo chmod 600 ${shellWord(key)}`),
+      warn(
+        'keys',
+        `the private key ${escapeText(key)} can be read by others`,
+        null,
+        `sudo chmod 600 ${shellWord(key)}`,
+      ),
     ),
     ...judgeAgents(facts),
   ];
@@ -57,7 +62,12 @@ function judgeGroups({ user, groups }: ReachFacts): Finding[] {
   return groups
     .filter((group) => Object.hasOwn(GROUPS, group))
     .map((group) =>
-      bad('group', `user ${user} is in group ${group}: ${GROUPS[group]}`, `an agent that runs as ${user} can go around every wall here`, `sudo gpasswd -d ${user} ${group}    (then log out and in)`),
+      bad(
+        'group',
+        `user ${user} is in group ${group}: ${GROUPS[group]}`,
+        `an agent that runs as ${user} can go around every wall here`,
+        `sudo gpasswd -d ${user} ${group}    (then log out and in)`,
+      ),
     );
 }
 
@@ -65,14 +75,23 @@ function judgeSudo({ user, sudo }: ReachFacts): Finding[] {
   if (sudo.length === 0) return [];
   const all = sudo.includes('ALL');
   const shown = sudo.slice(0, 3).map(escapeText).join(', ');
-  const text = all ? `user ${user} may become root without a password` : `user ${user} may run as root without a password: ${shown}`;
-  const why = all ? `an agent that runs as ${user} can go around every wall here` : 'Where one of these can start another program, an agent is root by it.';
+  const text = all
+    ? `user ${user} may become root without a password`
+    : `user ${user} may run as root without a password: ${shown}`;
+  const why = all
+    ? `an agent that runs as ${user} can go around every wall here`
+    : 'Where one of these can start another program, an agent is root by it.';
   return [(all ? bad : warn)('sudo', text, why, `sudo grep -rn NOPASSWD /etc/sudoers /etc/sudoers.d; sudo visudo`)];
 }
 
 function judgeSockets({ user, sockets }: ReachFacts): Finding[] {
   return sockets.map(({ path, by }) =>
-    bad('socket', `${path} is open to ${by}: its engine runs as root`, `an agent that runs as ${user} can go around every wall here`, `sudo chmod 660 ${path}; sudo chgrp root ${path}`),
+    bad(
+      'socket',
+      `${path} is open to ${by}: its engine runs as root`,
+      `an agent that runs as ${user} can go around every wall here`,
+      `sudo chmod 660 ${path}; sudo chgrp root ${path}`,
+    ),
   );
 }
 
@@ -91,17 +110,42 @@ function judgeAgents({ user, agents, app }: ReachFacts): Finding[] {
 }
 
 /** What holds for every user of the machine. Null: the kernel has no such setting. */
-export function judgeKernelReach(facts: { ptraceScope: number | null; legacyTiocsti: number | null; hostKeys: readonly string[] }): Finding[] {
+export function judgeKernelReach(facts: {
+  ptraceScope: number | null;
+  legacyTiocsti: number | null;
+  hostKeys: readonly string[];
+}): Finding[] {
   const { ptraceScope, legacyTiocsti, hostKeys } = facts;
   return [
     ...(ptraceScope === null
-      ? [warn('ptrace', 'the kernel has no Yama: a process of yours can write into your shell', 'So an agent at your uid can act as you where you have signed in.', 'sudo adduser --disabled-password agent    (and run agents as that user, or in a cell)')]
+      ? [
+          warn(
+            'ptrace',
+            'the kernel has no Yama: a process of yours can write into your shell',
+            'So an agent at your uid can act as you where you have signed in.',
+            'sudo adduser --disabled-password agent    (and run agents as that user, or in a cell)',
+          ),
+        ]
       : []),
     ...(ptraceScope === 0
-      ? [warn('ptrace', 'ptrace_scope is 0: a process of yours can write into your shell', 'So an agent at your uid can act as you where you have signed in.', sysctl('kernel.yama.ptrace_scope', 1, 'ptrace'))]
+      ? [
+          warn(
+            'ptrace',
+            'ptrace_scope is 0: a process of yours can write into your shell',
+            'So an agent at your uid can act as you where you have signed in.',
+            sysctl('kernel.yama.ptrace_scope', 1, 'ptrace'),
+          ),
+        ]
       : []),
     ...(legacyTiocsti === 1
-      ? [warn('tiocsti', 'legacy_tiocsti is 1: a process on your terminal can type into it', null, sysctl('dev.tty.legacy_tiocsti', 0, 'tiocsti'))]
+      ? [
+          warn(
+            'tiocsti',
+            'legacy_tiocsti is 1: a process on your terminal can type into it',
+            null,
+            sysctl('dev.tty.legacy_tiocsti', 0, 'tiocsti'),
+          ),
+        ]
       : []),
     ...hostKeys.map((key) =>
       bad('keys', `the key ${key} of this machine can be read by others`, null, `sudo chmod 600 ${shellWord(key)}`),
@@ -112,7 +156,8 @@ export function judgeKernelReach(facts: { ptraceScope: number | null; legacyTioc
 const sysctl = (name: string, value: number, file: string): string =>
   `echo ${name}=${value} | sudo tee /etc/sysctl.d/60-${file}.conf; sudo sysctl --system`;
 
-const shellWord = (text: string): string => (/^[\w./@+-]+$/.test(text) ? text : `'${escapeText(text).replaceAll("'", `'\\''`)}'`);
+const shellWord = (text: string): string =>
+  /^[\w./@+-]+$/.test(text) ? text : `'${escapeText(text).replaceAll("'", `'\\''`)}'`;
 
 /** The commands that `sudo -l -U USER` lists without a password. */
 export function passwordless(listing: string): string[] {

@@ -25,7 +25,7 @@ export async function doctor(parts: Parts, caller: Caller): Promise<Finding[]> {
     inTime('reach', checkKernelReach),
     inTime('reach', () => reachOf(parts, caller)),
   ]);
-  const [kernel = [], pool = [], cgroups = [], tools = [], upkeep = [], ...reach] = groups;
+  const [kernel, pool, cgroups, tools, upkeep, ...reach] = groups;
   return mergeFine([[...kernel, ...pool, ...cgroups], tools, upkeep, reach.flat()]);
 }
 
@@ -33,7 +33,12 @@ export async function doctor(parts: Parts, caller: Caller): Promise<Finding[]> {
 async function reachOf(parts: Parts, caller: Caller): Promise<Finding[]> {
   if (caller.kind === 'cell' || caller.kind === 'service') return [];
   const behind = caller.uid === 0 ? parts.userBehind(caller) : String(caller.uid);
-  const subject = (await subjectOf(behind)) ?? { user: `uid ${caller.uid}`, uid: caller.uid, gid: caller.uid, home: '' };
+  const subject = (await subjectOf(behind)) ?? {
+    user: `uid ${caller.uid}`,
+    uid: caller.uid,
+    gid: caller.uid,
+    home: '',
+  };
   const app = parts.store.volumes.list().find((record) => record.kind === 'app')?.app ?? 'shop';
   return checkReach(subject, { pid: subject.uid === caller.uid ? caller.pid : null, app });
 }
@@ -41,7 +46,13 @@ async function reachOf(parts: Parts, caller: Caller): Promise<Finding[]> {
 async function inTime(check: string, look: () => Promise<Finding[]>): Promise<Finding[]> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<Finding[]>((resolve) => {
-    timer = setTimeout(() => resolve([warn(check, `the check of ${check} did not end within ${DEADLINE / 1000} s`, null, 'bulkhead doctor')]), DEADLINE);
+    timer = setTimeout(
+      () =>
+        resolve([
+          warn(check, `the check of ${check} did not end within ${DEADLINE / 1000} s`, null, 'bulkhead doctor'),
+        ]),
+      DEADLINE,
+    );
   });
   try {
     return await Promise.race([look(), late]);

@@ -34,6 +34,11 @@ async function agentIn(processes: Processes, seen: Numbers): Promise<AgentName |
 }
 
 function ofUser(uid: number): number[] {
-  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number);
-  return pids.filter((pid) => uidsOf(readKernel(pid, 'status') ?? '')[0] === uid).sort((a, b) => a - b).slice(-MOST);
+  const pids = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+  return pids
+    .filter((pid) => uidsOf(readKernel(pid, 'status') ?? '')[0] === uid)
+    .sort((a, b) => a - b)
+    .slice(-MOST);
 }

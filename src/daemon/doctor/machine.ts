@@ -35,7 +35,11 @@ const TOOLS = [
 
 export async function checkTools(): Promise<Finding[]> {
   const facts = await Promise.all(
-    TOOLS.map(async ([name, apt, ask]): Promise<ToolFact> => ({ name, package: apt, version: await versionOf(name, ask) })),
+    TOOLS.map(async ([name, apt, ask]): Promise<ToolFact> => ({
+      name,
+      package: apt,
+      version: await versionOf(name, ask),
+    })),
   );
   return judgeTools(facts);
 }
@@ -60,4 +64,7 @@ export async function checkCgroups(): Promise<Finding[]> {
 
 /** As sd_booted(3) tells it. */
 export const hasSystemd = (): Promise<boolean> =>
-  lstat('/run/systemd/system').then((seen) => seen.isDirectory(), () => false);
+  lstat('/run/systemd/system').then(
+    (seen) => seen.isDirectory(),
+    () => false,
+  );

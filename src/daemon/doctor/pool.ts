@@ -58,9 +58,16 @@ async function sysfsOf(device: string): Promise<string | null> {
   return null;
 }
 
-async function settings(sysfs: string | null): Promise<Pick<PoolMount, 'quotas' | 'strictLimit' | 'writeBack' | 'errors'>> {
+async function settings(
+  sysfs: string | null,
+): Promise<Pick<PoolMount, 'quotas' | 'strictLimit' | 'writeBack' | 'errors'>> {
   const read = async (file: string): Promise<string> =>
-    sysfs === null ? '' : readFile(`${sysfs}/${file}`, 'utf8').then((text) => text.trim(), () => '');
+    sysfs === null
+      ? ''
+      : readFile(`${sysfs}/${file}`, 'utf8').then(
+          (text) => text.trim(),
+          () => '',
+        );
   const [enabled, mode, strict, most] = await Promise.all(
     ['qgroups/enabled', 'qgroups/mode', 'bdi/strict_limit', 'bdi/max_bytes'].map(read),
   );
@@ -76,6 +83,8 @@ async function settings(sysfs: string | null): Promise<Pick<PoolMount, 'quotas' 
 async function deviceErrors(sysfs: string | null): Promise<number> {
   if (sysfs === null) return 0;
   const devices = await readdir(`${sysfs}/devinfo`).catch((): string[] => []);
-  const texts = await Promise.all(devices.map((device) => readFile(`${sysfs}/devinfo/${device}/error_stats`, 'utf8').catch(() => '')));
+  const texts = await Promise.all(
+    devices.map((device) => readFile(`${sysfs}/devinfo/${device}/error_stats`, 'utf8').catch(() => '')),
+  );
   return texts.flatMap((text) => [...text.matchAll(/\w+ (\d+)/g)]).reduce((sum, [, count]) => sum + Number(count), 0);
 }

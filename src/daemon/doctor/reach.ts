@@ -43,10 +43,12 @@ async function groupsOf(subject: Subject, pid: number | null): Promise<Map<numbe
   const numbers = `${stdout} ${kept}`.split(/\s+/).filter((word) => /^\d+$/.test(word));
   if (numbers.length === 0) return new Map();
   const names = await exec('getent', ['group', '--', ...new Set(numbers)], { ...BRIEF, accept: [0, 2] });
-  return new Map(names.stdout.split('\n').flatMap((line): [number, string][] => {
-    const [name, , gid] = line.split(':');
-    return name === undefined || gid === undefined ? [] : [[Number(gid), name]];
-  }));
+  return new Map(
+    names.stdout.split('\n').flatMap((line): [number, string][] => {
+      const [name, , gid] = line.split(':');
+      return name === undefined || gid === undefined ? [] : [[Number(gid), name]];
+    }),
+  );
 }
 
 /** `-n` and no terminal: it never asks for a password. No sudo on the machine: nothing. */
@@ -59,7 +61,14 @@ async function passwordlessFor(user: string): Promise<string[]> {
 }
 
 /** Their engines run as root. */
-const SOCKETS = ['/run/docker.sock', '/run/containerd/containerd.sock', '/run/podman/podman.sock', '/run/crio/crio.sock', '/var/lib/lxd/unix.socket', '/var/lib/incus/unix.socket'];
+const SOCKETS = [
+  '/run/docker.sock',
+  '/run/containerd/containerd.sock',
+  '/run/podman/podman.sock',
+  '/run/crio/crio.sock',
+  '/var/lib/lxd/unix.socket',
+  '/var/lib/incus/unix.socket',
+];
 
 async function openSockets(uid: number, groups: ReadonlyMap<number, string>): Promise<{ path: string; by: string }[]> {
   const found = await Promise.all(
@@ -85,7 +94,11 @@ async function readableKeys({ uid, gid, home }: Subject): Promise<string[]> {
   const test = ['-maxdepth', '1', '-type', 'f', '-perm', '/044', '-size', '-64k'];
   const isKey = ['-exec', 'grep', '-q', '-m', '1', '-e', '-----BEGIN .*PRIVATE KEY-----', '--', '{}', ';', '-print0'];
   return exec('setpriv', [...asUser, 'find', `${home}/.ssh`, ...test, ...isKey], { ...BRIEF, accept: [0, 1] }).then(
-    ({ stdout }) => stdout.split('\0').filter((name) => name !== '').slice(0, 5),
+    ({ stdout }) =>
+      stdout
+        .split('\0')
+        .filter((name) => name !== '')
+        .slice(0, 5),
     () => [],
   );
 }
@@ -105,9 +118,11 @@ export async function checkKernelReach(): Promise<Finding[]> {
 async function hostKeys(): Promise<string[]> {
   const names = await readdir('/etc/ssh').catch(() => []);
   const keys = names.filter((name) => /^ssh_host_\w+_key$/.test(name)).map((name) => `/etc/ssh/${name}`);
-  const open = await Promise.all(keys.map(async (key) => {
-    const seen = await lstat(key).catch(() => undefined);
-    return seen !== undefined && seen.isFile() && (seen.mode & 0o044) !== 0;
-  }));
+  const open = await Promise.all(
+    keys.map(async (key) => {
+      const seen = await lstat(key).catch(() => undefined);
+      return seen !== undefined && seen.isFile() && (seen.mode & 0o044) !== 0;
+    }),
+  );
   return keys.filter((_, at) => open[at]);
 }

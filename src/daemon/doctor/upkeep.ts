@@ -11,7 +11,12 @@ export async function checkUpkeep(parts: Pick<Parts, 'audit' | 'factors' | 'path
   const systemd = await hasSystemd();
   const verified = await parts.audit.verify();
   return judgeUpkeep({
-    audit: { intact: verified.intact, finding: verified.finding, writable: await writable(parts.paths.audit), path: parts.paths.audit },
+    audit: {
+      intact: verified.intact,
+      finding: verified.finding,
+      writable: await writable(parts.paths.audit),
+      path: parts.paths.audit,
+    },
     enrolled: parts.factors.enrolled(),
     ownMounts: await ownMountNamespace(),
     // Other instances are started by whoever uses them.
@@ -24,13 +29,20 @@ export async function checkUpkeep(parts: Pick<Parts, 'audit' | 'factors' | 'path
 async function writable(file: string): Promise<boolean> {
   const seen = await lstat(file).catch(() => undefined);
   if (seen !== undefined && !seen.isFile()) return false;
-  return access(seen === undefined ? file.slice(0, file.lastIndexOf('/')) : file, constants.W_OK).then(() => true, () => false);
+  return access(seen === undefined ? file.slice(0, file.lastIndexOf('/')) : file, constants.W_OK).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function unit(): Promise<{ loaded: boolean; enabled: boolean; killMode: string }> {
   const asked = ['LoadState', 'UnitFileState', 'KillMode'];
-  const { stdout } = await exec('systemctl', ['show', 'bulkhead.service', `--property=${asked.join(',')}`], { deadline: 3000 });
-  const said = new Map(stdout.split('\n').map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]));
+  const { stdout } = await exec('systemctl', ['show', 'bulkhead.service', `--property=${asked.join(',')}`], {
+    deadline: 3000,
+  });
+  const said = new Map(
+    stdout.split('\n').map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]),
+  );
   return {
     loaded: said.get('LoadState') === 'loaded',
     enabled: said.get('UnitFileState') === 'enabled',
