@@ -13,7 +13,8 @@ beforeEach(() => {
   for (const name of ['here', 'here/.tools', 'here/dist', 'bin', 'planted']) mkdirSync(`${folder}/${name}`);
   copyFileSync(`${ROOT}bulkhead`, `${folder}/here/bulkhead`);
   symlinkSync(process.execPath, `${folder}/here/.tools/node`);
-  const program = 'process.stdout.write(JSON.stringify({ args: process.argv.slice(2), options: process.env.NODE_OPTIONS }))';
+  const program =
+    'process.stdout.write(JSON.stringify({ args: process.argv.slice(2), options: process.env.NODE_OPTIONS }))';
   writeFileSync(`${folder}/here/dist/bulkhead.cjs`, program);
 });
 afterEach(() => rmSync(folder, { recursive: true }));
@@ -35,7 +36,11 @@ test('arguments arrive as they were given', () => {
 test('it finds its own place through links, relative ones and a relative path', () => {
   symlinkSync('../here/bulkhead', `${folder}/bin/first`);
   symlinkSync('first', `${folder}/bin/bulkhead`);
-  for (const [file, cwd] of [[`${folder}/bin/bulkhead`, '/'], ['./bulkhead', `${folder}/bin`], ['here/bulkhead', folder]] as const)
+  for (const [file, cwd] of [
+    [`${folder}/bin/bulkhead`, '/'],
+    ['./bulkhead', `${folder}/bin`],
+    ['here/bulkhead', folder],
+  ] as const)
     assert.deepEqual(JSON.parse(start(file, ['x'], { cwd }).stdout), { args: ['x'] }, file);
 });
 
@@ -52,7 +57,9 @@ test('a program that was planted in the working directory or on the path does no
 
 test("the caller's options for Node load nothing", () => {
   writeFileSync(`${folder}/planted/load.cjs`, 'process.stdout.write("planted")');
-  const started = start(`${folder}/here/bulkhead`, [], { env: { NODE_OPTIONS: `--require ${folder}/planted/load.cjs` } });
+  const started = start(`${folder}/here/bulkhead`, [], {
+    env: { NODE_OPTIONS: `--require ${folder}/planted/load.cjs` },
+  });
   assert.deepEqual(JSON.parse(started.stdout), { args: [] });
 });
 

@@ -6,7 +6,10 @@ import { globSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 export const RUN_MARK = 'BULKHEAD_TEST_RUN';
 
 /** Things by kind; each thing is one line. */
-export type Snapshot = Record<'mount' | 'loop' | 'namespace' | 'cgroup' | 'interface' | 'folder' | 'process', Set<string>>;
+export type Snapshot = Record<
+  'mount' | 'loop' | 'namespace' | 'cgroup' | 'interface' | 'folder' | 'process',
+  Set<string>
+>;
 
 /** Reads what there is now. `mark`: the run whose processes are looked for, besides those named after us. */
 export function snapshot(mark?: string): Snapshot {
@@ -25,7 +28,9 @@ export function snapshot(mark?: string): Snapshot {
 /** What is there after and was not before, one line each. */
 export function difference(before: Snapshot, after: Snapshot): string[] {
   const kinds = Object.keys(after) as (keyof Snapshot)[];
-  return kinds.flatMap((kind) => [...after[kind]].filter((thing) => !before[kind].has(thing)).map((thing) => `${kind} ${thing}`));
+  return kinds.flatMap((kind) =>
+    [...after[kind]].filter((thing) => !before[kind].has(thing)).map((thing) => `${kind} ${thing}`),
+  );
 }
 
 /** Whether a line of `difference` bears our name. Where other things run, what bears none may be theirs. */
@@ -44,7 +49,10 @@ function mounts(): string[] {
 }
 
 function loops(): string[] {
-  const attached = listed('/sys/block').map((name) => ({ name, file: read(`/sys/block/${name}/loop/backing_file`).trim() }));
+  const attached = listed('/sys/block').map((name) => ({
+    name,
+    file: read(`/sys/block/${name}/loop/backing_file`).trim(),
+  }));
   return attached.filter(({ file }) => file !== '').map(({ name, file }) => `${name} ${file}`);
 }
 
@@ -93,5 +101,6 @@ function listed(path: string): string[] {
 }
 
 if (import.meta.main) {
-  for (const [kind, things] of Object.entries(snapshot())) for (const thing of [...things].sort()) console.log(`${kind} ${thing}`);
+  for (const [kind, things] of Object.entries(snapshot()))
+    for (const thing of [...things].sort()) console.log(`${kind} ${thing}`);
 }

@@ -8,7 +8,9 @@ function plan(fixture: string, facts: { busy?: string; touchy?: string } = {}): 
   const variables = ['-v', `busy=${facts.busy ?? ''}`, '-v', `touchy=${facts.touchy ?? ''}`];
   const input = readFileSync(`${ROOT}test/fixtures/apt-2.6/${fixture}.txt`);
   const program = `${ROOT}scripts/package-plan.awk`;
-  return execFileSync('awk', [...variables, '-f', program], { input, encoding: 'utf8' }).trim().split('\n');
+  return execFileSync('awk', [...variables, '-f', program], { input, encoding: 'utf8' })
+    .trim()
+    .split('\n');
 }
 
 test('on a fresh machine everything is new, and nothing stops it', () => {

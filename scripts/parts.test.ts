@@ -39,7 +39,7 @@ test('a file that does not end is ended, with all that it started', async () => 
   const started = performance.now();
   const outcome = await outcomeOf("test('x', () => new Promise(() => setInterval(() => {}, 1000)));", 1500);
   assert.ok(outcome.failed >= 1);
-  assert.match(outcome.output, /did not end within 1.5 s/);
+  assert.match(outcome.output, /did not end within 0.5 s/);
   assert.ok(performance.now() - started < 10_000);
 });
 
@@ -50,6 +50,9 @@ test('a program that is not there is a failure, not a crash', async () => {
 });
 
 test('closing lines of TAP', () => {
-  assert.deepEqual(countTap('# tests 9\n# pass 5\n# fail 1\n# cancelled 1\n# skipped 1\n# todo 1\n'), { passed: 5, failed: 4 });
+  assert.deepEqual(countTap('# tests 9\n# pass 5\n# fail 1\n# cancelled 1\n# skipped 1\n# todo 1\n'), {
+    passed: 5,
+    failed: 4,
+  });
   assert.deepEqual(countTap(''), { passed: 0, failed: 0 });
 });

@@ -63,7 +63,12 @@ export function run(program: string, args: readonly string[], deadline: number):
 }
 
 /** Runs a program that is one check: good, or not. */
-export async function check(name: string, program: string, args: readonly string[], deadline = 120_000): Promise<Outcome> {
+export async function check(
+  name: string,
+  program: string,
+  args: readonly string[],
+  deadline = 120_000,
+): Promise<Outcome> {
   const { code, output, ms } = await run(program, args, deadline);
   return { name, passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, ms, output };
 }
@@ -72,7 +77,12 @@ export async function check(name: string, program: string, args: readonly string
 export async function tests(name: string, files: readonly string[], deadline: number): Promise<Outcome> {
   const folder = await mkdtemp(`${tmpdir()}/bulkhead-gate-`);
   const tap = `${folder}/tap`;
-  const reporters = ['--test-reporter=spec', '--test-reporter-destination=stdout', '--test-reporter=tap', `--test-reporter-destination=${tap}`];
+  const reporters = [
+    '--test-reporter=spec',
+    '--test-reporter-destination=stdout',
+    '--test-reporter=tap',
+    `--test-reporter-destination=${tap}`,
+  ];
   const ended = await run(process.execPath, ['--test', '--test-isolation=none', ...reporters, ...files], deadline);
   const counts = countTap(await readFile(tap, 'utf8').catch(() => ''));
   await rm(folder, { recursive: true });
@@ -83,7 +93,10 @@ export async function tests(name: string, files: readonly string[], deadline: nu
 export function countTap(text: string): { passed: number; failed: number } {
   const count = (word: string) => Number(new RegExp(`^# ${word} (\\d+)$`, 'm').exec(text)?.[1] ?? 0);
   const empty = text.match(/^ok \d+ - \S+\.test\.m?ts$/gm)?.length ?? 0;
-  return { passed: count('pass') - empty, failed: count('fail') + count('cancelled') + count('skipped') + count('todo') };
+  return {
+    passed: count('pass') - empty,
+    failed: count('fail') + count('cancelled') + count('skipped') + count('todo'),
+  };
 }
 
 function judge(name: string, ended: Ended, counts: { passed: number; failed: number }): Outcome {

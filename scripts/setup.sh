@@ -13,6 +13,7 @@ setup() {
 # What `ok` needs: Node and the npm packages.
 setup_without_root() {
   local missing
+  if node_is_ready && dependencies_are_ready; then return 0; fi
   missing=$(missing_npm)
   if [[ -n $missing ]] && ((EUID != 0)); then
     die 'npm is missing, and it takes root to install it.' 'sudo apt-get install --no-install-recommends npm'
@@ -28,6 +29,7 @@ missing_npm() {
 # Two at once in one checkout wait for each other.
 in_turn() {
   mkdir -p .tools .cache
+  [[ -w .tools && -w .cache ]] || die 'This checkout was set up by another user.' "sudo chown -R $(id -un) ${PWD@Q}"
   (
     flock 9
     "$@"

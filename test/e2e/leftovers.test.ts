@@ -41,7 +41,9 @@ const THINGS: Record<string, { expected: RegExp; make: Made }> = {
   'a cgroup': {
     expected: /^cgroup .*bulkhead-left/,
     make: () => {
-      const parent = execFileSync('sh', ['-c', 'ls -d /sys/fs/cgroup/pids /sys/fs/cgroup 2>/dev/null | head -n 1'], { encoding: 'utf8' });
+      const parent = execFileSync('sh', ['-c', 'ls -d /sys/fs/cgroup/pids /sys/fs/cgroup 2>/dev/null | head -n 1'], {
+        encoding: 'utf8',
+      });
       const made = `${parent.trim()}/bulkhead-left`;
       mkdirSync(made);
       return () => rmdirSync(made);
@@ -71,6 +73,9 @@ for (const [name, thing] of Object.entries(THINGS)) {
       rmSync(folder, { recursive: true });
     }
     await pause(50);
-    assert.deepEqual(difference(before, snapshot('left-mark')).filter((line) => thing.expected.test(line)), []);
+    assert.deepEqual(
+      difference(before, snapshot('left-mark')).filter((line) => thing.expected.test(line)),
+      [],
+    );
   });
 }

@@ -34,13 +34,19 @@ const LAWS: readonly Law[] = [
   },
   {
     act: 'removing a tree',
-    pattern: /\brecursive: true[^;]*\bforce\b|\b(rm|rmSync|rmdir|rmdirSync)\([^;]*\brecursive\b|['"]rm['"], *\[? *['"]-\w*r/,
+    pattern:
+      /\brecursive: true[^;]*\bforce\b|\b(rm|rmSync|rmdir|rmdirSync)\([^;]*\brecursive\b|['"]rm['"], *\[? *['"]-\w*r/,
     except: [/^src\/host\//],
-    bites: ["await rm(path, { recursive: true });", "exec('rm', ['-rf', path]);", 'rmSync(p, { force: true, recursive: true });'],
+    bites: [
+      'await rm(path, { recursive: true });',
+      "exec('rm', ['-rf', path]);",
+      'rmSync(p, { force: true, recursive: true });',
+    ],
   },
   {
-    act: "a clock, chance or the process, in code that decides: they come in through its arguments",
-    pattern: /\bDate\.now\(|\bnew Date\(\)|\bMath\.random\(|\bperformance\b|\bset(Timeout|Interval|Immediate)\(|\bprocess\.(env|argv|exit|cwd|hrtime|nextTick|getuid|std\w+)\b|\bcrypto\.|\bconsole\./,
+    act: 'a clock, chance or the process, in code that decides: they come in through its arguments',
+    pattern:
+      /\bDate\.now\(|\bnew Date\(\)|\bMath\.random\(|\bperformance\b|\bset(Timeout|Interval|Immediate)\(|\bprocess\.(env|argv|exit|cwd|hrtime|nextTick|getuid|std\w+)\b|\bcrypto\.|\bconsole\./,
     except: [],
     within: /^src\/(core|contract)\//,
     bites: ['const now = Date.now();', 'if (Math.random() > 0.5) return;', "process.env['HOME']"],

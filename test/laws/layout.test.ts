@@ -41,7 +41,11 @@ function judge(path: string, written: string): string[] {
 // `node`, the name of a package, or a folder of src/; for core/egress the file counts too.
 function targetOf(path: string, written: string): string {
   if (written.startsWith('node:')) return 'node';
-  if (!written.startsWith('.')) return written.split('/').slice(0, written.startsWith('@') ? 2 : 1).join('/');
+  if (!written.startsWith('.'))
+    return written
+      .split('/')
+      .slice(0, written.startsWith('@') ? 2 : 1)
+      .join('/');
   const inside = resolved(path, written).replace(/^src\//, '');
   if (inside.startsWith('core/egress')) return 'core/egress';
   return inside.split('/')[0] ?? '';
@@ -56,7 +60,10 @@ test('every import follows the arrows of the layout', () => {
 
 test('every folder of src/ has its arrows', () => {
   const folders = new Set(tree.map((file) => file.path.split('/')[1] ?? ''));
-  assert.deepEqual([...folders].filter((folder) => ARROWS[folder] === undefined), []);
+  assert.deepEqual(
+    [...folders].filter((folder) => ARROWS[folder] === undefined),
+    [],
+  );
 });
 
 for (const [path, line] of [

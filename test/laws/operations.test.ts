@@ -14,14 +14,17 @@ const TARGETS = ['machine', 'authority', 'self', 'app', 'fork', 'ref'];
 function faults(name: string, declared: Operation): string[] {
   const fields: [string, Field][] = [...Object.entries(declared.input), ...Object.entries(declared.output)];
   const undocumented = fields.filter(([, field]) => field.doc.trim().length < 3);
-  const targetless = ['app', 'fork', 'ref'].includes(declared.target) && !('ref' in declared.input || 'name' in declared.input);
+  const targetless =
+    ['app', 'fork', 'ref'].includes(declared.target) && !('ref' in declared.input || 'name' in declared.input);
   return [
     ...(/^[a-z]+(-[a-z]+)*(\.[a-z]+(-[a-z]+)*)?$/.test(name) ? [] : ['its name is not noun.verb']),
     ...(EFFECTS.includes(declared.effect) ? [] : ['it has no effect']),
     ...(TARGETS.includes(declared.target) ? [] : ['it has no target']),
     ...(declared.doc.trim().length < 10 ? ['it has no documentation'] : []),
     ...(declared.command !== '' && declared.examples.length === 0 ? ['it has no example'] : []),
-    ...declared.examples.filter((line) => !/\bbulkhead\b/.test(line)).map((line) => `"${line}" is no command line of ours`),
+    ...declared.examples
+      .filter((line) => !/\bbulkhead\b/.test(line))
+      .map((line) => `"${line}" is no command line of ours`),
     ...undocumented.map(([field]) => `its field ${field} is not documented`),
     ...(targetless ? ['it names a target and has no ref'] : []),
   ];
@@ -51,7 +54,10 @@ const operations = Object.entries(OPERATIONS) as [string, Operation][];
 
 test('every operation has a line of the policy, with its reason, wherever it may reach', () => {
   const without = operations.filter(([name, declared]) => rules(name, declared).some((rule) => !rule?.reason));
-  assert.deepEqual(without.map(([name]) => name), []);
+  assert.deepEqual(
+    without.map(([name]) => name),
+    [],
+  );
 });
 
 test('every line of the policy decides some operation, or stands for one that may come', () => {
@@ -60,11 +66,13 @@ test('every line of the policy decides some operation, or stands for one that ma
   assert.deepEqual(named, []);
 });
 
-test("nobody but a person changes, destroys or creates production, or reads its data", () => {
+test('nobody but a person changes, destroys or creates production, or reads its data', () => {
   const harmful = operations.flatMap(([name, declared]) => {
     if (declared.effect === 'read' && declared.data !== true) return [];
     const production = rules(name, declared).filter((rule) => rule?.area === 'production');
-    return production.filter((rule) => rule?.unproven !== 'no' || rule.service !== 'no' || !['no', 'own'].includes(rule.cell)).map(() => name);
+    return production
+      .filter((rule) => rule?.unproven !== 'no' || rule.service !== 'no' || !['no', 'own'].includes(rule.cell))
+      .map(() => name);
   });
   assert.deepEqual(harmful, []);
 });
@@ -81,18 +89,34 @@ test('only the assembly of the daemon has the handlers, and gives them to the pi
 });
 
 test('the law bites: a handler that is reached past the policy, an operation that no rule names', () => {
-  assert.equal(passing([source('src/daemon/server.ts', "import { HANDLERS } from './operations/table.ts';")]).length, 1);
+  assert.equal(
+    passing([source('src/daemon/server.ts', "import { HANDLERS } from './operations/table.ts';")]).length,
+    1,
+  );
   const made = { effect: 'destroy', target: 'self' } as Operation;
   assert.deepEqual(rules('self.purge', made), [undefined]);
 });
 
 test('no two operations share the words of a command', () => {
-  const commands = Object.values(OPERATIONS).map((declared) => declared.command).filter((command) => command !== '');
-  assert.deepEqual(commands.filter((command, at) => commands.indexOf(command) !== at), []);
+  const commands = Object.values(OPERATIONS)
+    .map((declared) => declared.command)
+    .filter((command) => command !== '');
+  assert.deepEqual(
+    commands.filter((command, at) => commands.indexOf(command) !== at),
+    [],
+  );
 });
 
 test('the law bites: a declaration without effect, documentation, example or ref', () => {
-  const made = { doc: '', effect: undefined, target: 'app', input: { tag: { doc: '' } }, output: {}, command: 'x', examples: [] };
+  const made = {
+    doc: '',
+    effect: undefined,
+    target: 'app',
+    input: { tag: { doc: '' } },
+    output: {},
+    command: 'x',
+    examples: [],
+  };
   // Deliberately not an operation: the compiler would refuse it, and so must the law.
   assert.equal(faults('Fork', made as unknown as Operation).length, 6);
 });

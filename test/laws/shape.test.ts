@@ -16,7 +16,9 @@ interface Law {
 
 // Put together, so that this file does not break its own laws.
 const word = (...parts: string[]) => parts.join('');
-const SKIP = new RegExp(word('\\b(test|it|describe|suite)\\.(sk', 'ip|on', 'ly|to', 'do)\\b|\\b(sk', 'ip|to', 'do): *(?!undefined|false)'));
+const SKIP = new RegExp(
+  word('\\b(test|it|describe|suite)\\.(sk', 'ip|on', 'ly|to', 'do)\\b|\\b(sk', 'ip|to', 'do): *(?!undefined|false)'),
+);
 const UNFINISHED = new RegExp(word('\\b(TO', 'DO|FIX', 'ME|XX', 'X)\\b'));
 const MACHINE = new RegExp(word('/wo', 'rk/|regi', 'stry\\.npm|de', 'b\\.debian\\.org'));
 // In data for tests, and of the accounts that our examples and sources of markers have, a home is no slip.
@@ -37,7 +39,8 @@ const SOURCES: readonly Law[] = [
   },
   {
     rule: 'no file only passes on what others export',
-    broken: (file) => /^export (type )?\*/m.test(file.code) || /\/(index|mod)\.ts$/.test(file.path) || onlyPassesOn(file),
+    broken: (file) =>
+      /^export (type )?\*/m.test(file.code) || /\/(index|mod)\.ts$/.test(file.path) || onlyPassesOn(file),
     bites: source('src/a.ts', "export { x } from './x.ts';"),
   },
   {
@@ -61,7 +64,7 @@ const EVERYWHERE: readonly Law[] = [
   {
     rule: 'no test is passed over',
     broken: (file) => file.path.endsWith('.test.ts') && SKIP.test(file.code),
-    bites: source('src/a.test.ts', word("test.sk", "ip('x', () => {});")),
+    bites: source('src/a.test.ts', word('test.sk', "ip('x', () => {});")),
   },
   {
     rule: 'nothing unfinished',
@@ -77,13 +80,23 @@ const EVERYWHERE: readonly Law[] = [
 
 const tree = sources('src/**/*.ts');
 const everything = [
-  ...sources('{src,test,scripts,bench,drills}/**/*.{ts,sh,awk,py}', 'docs/**/*.md', '*.md', 'run', 'bulkhead', '.ci/run'),
+  ...sources(
+    '{src,test,scripts,bench,drills}/**/*.{ts,sh,awk,py}',
+    'docs/**/*.md',
+    '*.md',
+    'run',
+    'bulkhead',
+    '.ci/run',
+  ),
 ];
 
 function hold(laws: readonly Law[], files: readonly Source[]): void {
   for (const law of laws) {
     test(`the shape of the tree: ${law.rule}`, () => {
-      assert.deepEqual(files.filter(law.broken).map((file) => file.path), []);
+      assert.deepEqual(
+        files.filter(law.broken).map((file) => file.path),
+        [],
+      );
     });
     test(`the law bites: ${law.rule}`, () => {
       assert.ok(law.broken(law.bites));
@@ -97,5 +110,8 @@ hold(EVERYWHERE, everything);
 
 test('every exception is still needed', () => {
   const long = new Set(tree.filter(isLong).map((file) => file.path));
-  assert.deepEqual(Object.keys(LONGER).filter((path) => !long.has(path)), []);
+  assert.deepEqual(
+    Object.keys(LONGER).filter((path) => !long.has(path)),
+    [],
+  );
 });
