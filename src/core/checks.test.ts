@@ -7,12 +7,11 @@ import {
   judgeDisk,
   judgeKernel,
   judgeTools,
-  judgeUpkeep,
   mergeFine,
   warn,
   type KernelFacts,
-  type UpkeepFacts,
 } from './checks.ts';
+import { judgeUpkeep, type UpkeepFacts } from './upkeep-checks.ts';
 
 const GIB = 2 ** 30;
 

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { access, lstat } from 'node:fs/promises';
 import type { Finding } from '../../contract/machine.ts';
-import { judgeUpkeep } from '../../core/checks.ts';
+import { judgeUpkeep } from '../../core/upkeep-checks.ts';
 import { exec } from '../../host/exec.ts';
 import { ownMountNamespace } from '../../host/features.ts';
 import type { Parts } from '../parts.ts';
