@@ -175,7 +175,8 @@ function table({ few, many, forks, copies }: Measured): Row[] {
 
 function summary(values: readonly number[]): { n: number; p50: number; p99: number } {
   const sorted = values.toSorted((a, b) => a - b);
-  const at = (share: number): number => round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0);
+  const at = (share: number): number =>
+    round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0);
   return { n: sorted.length, p50: at(0.5), p99: at(0.99) };
 }
 

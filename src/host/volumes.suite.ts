@@ -10,12 +10,12 @@ import type { Volumes } from './volumes.ts';
 export interface VolumesHarness {
   volumes: Volumes;
   /** Another object over the same pool, as the next daemon has it. */
-  again(): Volumes;
+  again: () => Volumes;
   /** Writes a file and flushes it; rejects, and leaves none, when there is no room for it. */
-  write(at: VolumePlace, file: string, content: Uint8Array): Promise<void>;
-  read(at: VolumePlace, file: string): Promise<Uint8Array | undefined>;
+  write: (at: VolumePlace, file: string, content: Uint8Array) => Promise<void>;
+  read: (at: VolumePlace, file: string) => Promise<Uint8Array | undefined>;
   /** Lets the accounts catch up. */
-  settle(): Promise<void>;
+  settle: () => Promise<void>;
 }
 
 const MIB = 1 << 20;
@@ -165,10 +165,10 @@ function limitTests(name: string, harness: Harness): void {
     const { app, fork } = await forked(64 * MIB);
     await settle();
     const { forks } = (await volumes.room()) ?? assert.fail();
-    await volumes.ceiling(forks + 8 * MIB);
+    await volumes.capForks(forks + 8 * MIB);
     await assert.rejects(write(live(fork), 'too-much', noise(12 * MIB)));
     await write(live(app), 'more', noise(12 * MIB));
-    await volumes.ceiling(null);
+    await volumes.capForks(null);
     await write(live(fork), 'enough', noise(12 * MIB));
     await settle();
     const later = (await volumes.room()) ?? assert.fail();

@@ -29,8 +29,11 @@ export interface Volumes {
   copy(of: VolumePlace, as: Id, cap: number | null): Promise<void>;
   /** Sets the most that a fork may write itself; nested directories and further snapshots count. */
   cap(id: Id, bytes: number): Promise<void>;
-  /** Sets the most that all forks together may have written, as `Room.forks` counts it; null: no limit. The wall behind the floor. */
-  ceiling(bytes: number | null): Promise<void>;
+  /**
+   * Sets the most that all forks together may have written themselves, removed ones included
+   * (as `Room.forks` counts it): what is left above the floor. The wall behind it. Null: no limit.
+   */
+  capForks(bytes: number | null): Promise<void>;
   /** Moves a live volume out of every cell's sight, by rename. `key` names it in the trash. */
   toTrash(id: Id, key: Id): Promise<void>;
   /** Moves it back. */

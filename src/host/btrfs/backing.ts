@@ -18,7 +18,8 @@ const GIB = 2 ** 30;
  * returned 0, and then the pool went read-only for everyone. Throws `no-room`, `usage`.
  */
 export async function preallocate(file: string, size: number): Promise<void> {
-  if (size < LEAST) throw new AppError('usage', `Cannot make a pool of ${formatBytes(size)}: it needs ${formatBytes(LEAST)} or more`);
+  if (size < LEAST)
+    throw new AppError('usage', `Cannot make a pool of ${formatBytes(size)}: it needs ${formatBytes(LEAST)} or more`);
   await refuseFullDisk(path.dirname(file), size);
   const handle = await open(file, 'w', 0o600);
   try {
@@ -28,9 +29,13 @@ export async function preallocate(file: string, size: number): Promise<void> {
     await unlink(file);
     if (isErrno(error, 'ENOSPC', 'EDQUOT', 'EFBIG')) throw noRoom(size, 0, 0, error);
     if (isErrno(error, 'EOPNOTSUPP'))
-      throw new AppError('unsupported', `Cannot reserve disk space at "${path.dirname(file)}": its filesystem has no fallocate`, {
-        next: ['bulkhead init --device DEVICE'],
-      });
+      throw new AppError(
+        'unsupported',
+        `Cannot reserve disk space at "${path.dirname(file)}": its filesystem has no fallocate`,
+        {
+          next: ['bulkhead init --device DEVICE'],
+        },
+      );
     throw error;
   } finally {
     await handle.close();
@@ -47,10 +52,14 @@ async function refuseFullDisk(directory: string, size: number): Promise<void> {
 
 function noRoom(size: number, free: number, margin: number, cause?: unknown): AppError {
   const most = Math.floor((free - margin) / GIB);
-  return new AppError('no-room', `Cannot make a pool of ${formatBytes(size)}: ${formatBytes(free)} of the disk is free, and ${formatBytes(margin)} stays so`, {
-    next: most >= 1 ? [`bulkhead init --size ${most}G`] : ['bulkhead init --device DEVICE'],
-    cause,
-  });
+  return new AppError(
+    'no-room',
+    `Cannot make a pool of ${formatBytes(size)}: ${formatBytes(free)} of the disk is free, and ${formatBytes(margin)} stays so`,
+    {
+      next: most >= 1 ? [`bulkhead init --size ${most}G`] : ['bulkhead init --device DEVICE'],
+      cause,
+    },
+  );
 }
 
 /** What the disk can still give to a sparse file; undefined when all its blocks are there. */
@@ -69,7 +78,13 @@ export async function holesLeft(file: string): Promise<number | undefined> {
  */
 export async function attach(file: string): Promise<string> {
   const { stdout } = await exec('losetup', [
-    '--find', '--show', '--nooverlap', '--direct-io=on', '--sector-size', '4096', file,
+    '--find',
+    '--show',
+    '--nooverlap',
+    '--direct-io=on',
+    '--sector-size',
+    '4096',
+    file,
   ]);
   return stdout.trim();
 }

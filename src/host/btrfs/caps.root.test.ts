@@ -55,10 +55,13 @@ test('nested directories, many small files and truncation stay under the cap', a
   const { base } = await anApp(8 * MIB);
   const fork = newId();
   await volumes.copy(base, fork, CAP);
-  const { stdout } = await attack(live(fork), `
+  const { stdout } = await attack(
+    live(fork),
+    `
     for i in $(seq 1 40); do mkdir -p a$i/b/c && head -c 2097152 /dev/urandom > a$i/b/c/file; done 2>/dev/null
     for i in $(seq 1 40); do truncate -s 0 a$i/b/c/file; fallocate -l 2M a$i/b/c/file; done 2>/dev/null
-    for i in $(seq 1 3000); do echo x$i > small$i; done 2>/dev/null; sync .; du -sm . | cut -f1`);
+    for i in $(seq 1 3000); do echo x$i > small$i; done 2>/dev/null; sync .; du -sm . | cut -f1`,
+  );
   assert.ok(Number(stdout) > 20, `the attack wrote something: ${stdout}`);
   assert.ok((await own(fork)) <= CAP, `${await own(fork)}`);
   await volumes.purge(live(fork));
@@ -69,10 +72,13 @@ test('subvolumes and snapshots inside a fork count for its cap', async () => {
   const fork = newId();
   await volumes.copy(base, fork, CAP);
   // The caller of this is uid 1000; seccomp refuses it in a cell.
-  const { stderr } = await attack(live(fork), `
+  const { stderr } = await attack(
+    live(fork),
+    `
     for i in 1 2 3 4; do btrfs subvolume create sub$i && head -c 20M /dev/urandom > sub$i/file; sync sub$i/file; done
     btrfs subvolume snapshot sub1 snap && head -c 20M /dev/urandom > snap/file; sync snap/file
-    mkdir deep; btrfs subvolume create deep/er && btrfs subvolume create deep/er/est && head -c 20M /dev/urandom > deep/er/est/f; true`);
+    mkdir deep; btrfs subvolume create deep/er && btrfs subvolume create deep/er/est && head -c 20M /dev/urandom > deep/er/est/f; true`,
+  );
   assert.match(stderr, /Disk quota exceeded/);
   assert.ok((await own(fork)) <= CAP, `${await own(fork)} by ${stderr}`);
   // What is nested does not keep a fork from being purged.
@@ -80,7 +86,10 @@ test('subvolumes and snapshots inside a fork count for its cap', async () => {
   const root = await open(paths.pool, DIRECTORY);
   const left = await subvolumes(root.fd);
   await root.close();
-  assert.equal(left.some(({ name }) => name === fork), false);
+  assert.equal(
+    left.some(({ name }) => name === fork),
+    false,
+  );
 });
 
 test('the same is written past a limit on the fork itself: why the cap is a group of level 1', async () => {
@@ -91,7 +100,10 @@ test('the same is written past a limit on the fork itself: why the cap is a grou
   const id = (await subvolumes(root.fd)).find(({ name }) => name === fork)?.id ?? assert.fail();
   await limit(root.fd, id, CAP);
   await root.close();
-  await attack(live(fork), 'for i in 1 2 3; do btrfs subvolume create sub$i; head -c 30M /dev/urandom > sub$i/file; sync sub$i/file; done');
+  await attack(
+    live(fork),
+    'for i in 1 2 3; do btrfs subvolume create sub$i; head -c 30M /dev/urandom > sub$i/file; sync sub$i/file; done',
+  );
   const { stdout } = await attack(live(fork), 'du -sm . | cut -f1');
   assert.ok(Number(stdout) * MIB > 2 * CAP, `${stdout} MiB`);
   await volumes.purge(live(fork));
@@ -139,18 +151,31 @@ test('forks that together fill the pool stop at the ceiling, and production over
   for (const fork of forks) await volumes.copy(base, fork, 512 * MIB);
   const { forks: written, free } = (await volumes.room()) ?? assert.fail();
   const floor = 256 * MIB;
-  await volumes.ceiling(written + free - floor);
-  const filled = await Promise.all(forks.map((fork) => attack(live(fork), 'cat /dev/zero > fill; sync fill; mkdir -p d; for i in $(seq 1 400); do echo x > d/$i; done; sync .')));
-  assert.ok(filled.every(({ stderr }) => stderr.includes('Disk quota exceeded')), filled.map(({ stderr }) => stderr).join());
+  await volumes.capForks(written + free - floor);
+  const filled = await Promise.all(
+    forks.map((fork) =>
+      attack(
+        live(fork),
+        'cat /dev/zero > fill; sync fill; mkdir -p d; for i in $(seq 1 400); do echo x > d/$i; done; sync .',
+      ),
+    ),
+  );
+  assert.ok(
+    filled.every(({ stderr }) => stderr.includes('Disk quota exceeded')),
+    filled.map(({ stderr }) => stderr).join(),
+  );
   for (let turn = 0; turn < 3; turn += 1) {
-    const { code, stderr } = await attack(live(app), 'head -c 64M /dev/urandom | dd of=data bs=8k conv=notrunc,fsync status=none');
+    const { code, stderr } = await attack(
+      live(app),
+      'head -c 64M /dev/urandom | dd of=data bs=8k conv=notrunc,fsync status=none',
+    );
     assert.equal(code, 0, stderr);
     // As a point before each change would do: it pins what is overwritten next.
     if (turn < 1) await volumes.freeze(live(app), { area: 'point', id: newId() });
   }
   const room = (await volumes.room()) ?? assert.fail();
   assert.ok(room.free < floor * 1.2, `it was nearly full: ${room.free}`);
-  await volumes.ceiling(null);
+  await volumes.capForks(null);
   for (const fork of forks) await volumes.purge(live(fork));
 });
 
@@ -158,7 +183,8 @@ test('groups go with their forks', async () => {
   const { base } = await anApp(1 * MIB);
   const forks = Array.from({ length: 5 }, newId);
   const root = await open(paths.pool, DIRECTORY);
-  const groups = async () => [...(await readQuotas(root.fd)).charged.keys()].filter((group) => group >> 48n === 1n).length;
+  const groups = async () =>
+    [...(await readQuotas(root.fd)).charged.keys()].filter((group) => group >> 48n === 1n).length;
   await cleaned();
   await volumes.open();
   const before = await groups();

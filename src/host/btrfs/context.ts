@@ -18,13 +18,16 @@ export interface Context {
 export function mounted(context: Context): OpenPool {
   const pool = context.pool.current();
   if (pool !== undefined) return pool;
-  throw new AppError('no-pool', 'There is no pool, or it is not mounted', { next: ['bulkhead init', 'bulkhead doctor'] });
+  throw new AppError('no-pool', 'There is no pool, or it is not mounted', {
+    next: ['bulkhead init', 'bulkhead doctor'],
+  });
 }
 
 /** Descriptor of one of the pool's directories. Throws `no-pool`. */
 export function area(context: Context, name: Area): number {
   const fd = mounted(context).areas.get(name);
-  if (fd === undefined) throw new AppError('no-pool', `The pool has no directory "${name}"`, { next: ['bulkhead doctor'] });
+  if (fd === undefined)
+    throw new AppError('no-pool', `The pool has no directory "${name}"`, { next: ['bulkhead doctor'] });
   return fd;
 }
 
@@ -46,7 +49,11 @@ export async function exists(context: Context, at: VolumePlace): Promise<boolean
 }
 
 /** Opens a volume's root, and nothing below it, for the time of `use`. Throws `not-found`. */
-export async function withVolume<T>(context: Context, at: VolumePlace, use: (handle: FileHandle) => Promise<T>): Promise<T> {
+export async function withVolume<T>(
+  context: Context,
+  at: VolumePlace,
+  use: (handle: FileHandle) => Promise<T>,
+): Promise<T> {
   mounted(context);
   const handle = await open(pathOf(context, at), DIRECTORY).catch((error: unknown) => {
     throw missing(error) ? notThere(at) : error;

@@ -10,7 +10,7 @@ import { limit } from './quota.ts';
 /** uid and gid of a cell's user `agent`, as on disk: ids there are the cell's own. */
 const AGENT = 1000;
 
-type Copies = Pick<Volumes, 'create' | 'freeze' | 'copy' | 'cap' | 'ceiling'>;
+type Copies = Pick<Volumes, 'create' | 'freeze' | 'copy' | 'cap' | 'capForks'>;
 
 /** Making volumes, and limiting what they may write. */
 export function createCopies(context: Context): Copies {
@@ -23,7 +23,7 @@ export function createCopies(context: Context): Copies {
       await limitTo(context, id, bytes);
       await commit(root);
     },
-    ceiling: async (bytes) => {
+    capForks: async (bytes) => {
       const { root } = mounted(context);
       await limit(root, FORKS, bytes);
     },

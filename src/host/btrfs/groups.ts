@@ -1,5 +1,15 @@
 import { destroyById } from './ioctl.ts';
-import { assign, createGroup, groupId, levelOf, limit, readQuotas, release, removeGroup, type Quotas } from './quota.ts';
+import {
+  assign,
+  createGroup,
+  groupId,
+  levelOf,
+  limit,
+  readQuotas,
+  release,
+  removeGroup,
+  type Quotas,
+} from './quota.ts';
 import { subvolumes } from './search.ts';
 
 /**

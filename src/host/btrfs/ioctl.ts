@@ -26,7 +26,12 @@ const FIRST_INODE = 256n;
  * Calls `ioctl` on a thread of its own. Throws `SyscallError`. The buffers stay
  * reachable until it has returned: the kernel writes into them meanwhile.
  */
-export async function ioctl(fd: number, request: number, label: string, ...buffers: [Buffer, ...Buffer[]]): Promise<Buffer> {
+export async function ioctl(
+  fd: number,
+  request: number,
+  label: string,
+  ...buffers: [Buffer, ...Buffer[]]
+): Promise<Buffer> {
   await callAsync('ioctl', label, fd, request, buffers[0]);
   return buffers[0];
 }

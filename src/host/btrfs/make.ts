@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import path from 'node:path';
 import { AppError } from '../../contract/errors.ts';
 import { exec, program } from '../exec.ts';
 import type { Paths } from '../paths.ts';
@@ -32,7 +31,10 @@ export async function buildPool(spec: BuildSpec): Promise<void> {
   await mkdir(paths.pool, { recursive: true, mode: 0o700 });
   await chmod(paths.state, 0o700);
   await unmountPool(paths.pool);
-  const built = options.device === undefined ? await inFile(paths, options.size, timed) : await onDevice(paths, options.device, timed);
+  const built =
+    options.device === undefined
+      ? await inFile(paths, options.size, timed)
+      : await onDevice(paths, options.device, timed);
   await timed('mount', async () => {
     // Programs that a killed maker had started go on without it, and may have mounted meanwhile.
     await unmountPool(paths.pool);
@@ -75,7 +77,10 @@ async function onDevice(paths: Paths, device: string, timed: Timed): Promise<Bui
   const final = recordOf(paths);
   const making = `${final}.making`;
   // Only what an earlier try of ours left may be overwritten; mkfs refuses any other content.
-  const begun = await readFile(making, 'utf8').then((text) => text.split('\n')[0] === device, () => false);
+  const begun = await readFile(making, 'utf8').then(
+    (text) => text.split('\n')[0] === device,
+    () => false,
+  );
   const uuid = randomUUID();
   await timed('filesystem', async () => {
     if (!begun) await refuseContent(device);
@@ -106,5 +111,8 @@ export async function poolDevice(paths: Paths): Promise<string | undefined> {
   // Device names change between boots, the filesystem's own number does not.
   const { code, stdout } = await exec('findfs', [`UUID=${uuid}`], { accept: [0, 1, 2] });
   if (code === 0) return stdout.trim();
-  throw new AppError('no-pool', "Cannot find the pool's device", { why: `No disk carries the filesystem ${uuid}.`, next: ['lsblk -f'] });
+  throw new AppError('no-pool', "Cannot find the pool's device", {
+    why: `No disk carries the filesystem ${uuid}.`,
+    next: ['lsblk -f'],
+  });
 }

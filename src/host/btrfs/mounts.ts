@@ -27,7 +27,9 @@ export async function mountPool(device: string, directory: string): Promise<void
   const there = await mountedAt(directory);
   if (there === device) return;
   if (there !== undefined)
-    throw new AppError('failed', `Cannot mount the pool: "${there}" is mounted at its place`, { next: ['bulkhead doctor'] });
+    throw new AppError('failed', `Cannot mount the pool: "${there}" is mounted at its place`, {
+      next: ['bulkhead doctor'],
+    });
   await exec('mount', ['--make-private', '-t', 'btrfs', '-o', OPTIONS, device, directory], { deadline: 300_000 });
 }
 

@@ -17,7 +17,10 @@ export function createPlaces(context: Context): Places {
   return {
     toTrash: (id, key) => move(context, { area: 'live', id }, { area: 'trash', id: key }),
     fromTrash: async (key, id) => {
-      const [from, to] = [{ area: 'trash', id: key }, { area: 'live', id }] as const;
+      const [from, to] = [
+        { area: 'trash', id: key },
+        { area: 'live', id },
+      ] as const;
       if ((await exists(context, from)) && (await exists(context, to)))
         throw new AppError('exists', `Cannot move "${placeName(from)}" back: "${placeName(to)}" is there`);
       await move(context, from, to);
@@ -60,7 +63,8 @@ async function placed(pool: OpenPool): Promise<Placed[]> {
   for (const { id: subvolume, directory, name } of await subvolumes(pool.root)) {
     const where = pool.inodes.get(directory);
     const id = parseId(name);
-    if (where !== undefined && where !== 'manifest' && id !== undefined) found.push({ at: { area: where, id }, subvolume });
+    if (where !== undefined && where !== 'manifest' && id !== undefined)
+      found.push({ at: { area: where, id }, subvolume });
   }
   return found;
 }

@@ -40,14 +40,20 @@ test('a disk without room is refused, with what would fit, and nothing stays', a
 });
 
 test('a make that was killed at any stage is made anew by the next', async () => {
-  const kills = ["(label) => label === 'reserve disk' && die()", "(label) => label === 'filesystem' && die()", "(label) => label === 'mount' && die()"];
+  const kills = [
+    "(label) => label === 'reserve disk' && die()",
+    "(label) => label === 'filesystem' && die()",
+    "(label) => label === 'mount' && die()",
+  ];
   const timers = [5, 40, 80, 110].map((ms) => `(setTimeout(die, ${ms}), () => {})`);
   for (const progress of [...kills, ...timers]) {
     const code = `
       const { createBtrfsVolumes } = await import(${JSON.stringify(path.join(import.meta.dirname, 'volumes.ts'))});
       const die = () => process.kill(process.pid, 'SIGKILL');
       await createBtrfsVolumes({ paths: ${JSON.stringify(paths)} }).make({ size: ${SIZE} }, ${progress});`;
-    const { code: ended } = await exec('env', [process.execPath, '--input-type=module', '-e', code], { accept: [0, 137] });
+    const { code: ended } = await exec('env', [process.execPath, '--input-type=module', '-e', code], {
+      accept: [0, 137],
+    });
     assert.ok(progress.startsWith('(set') || ended === 137, `${progress} did not kill`);
     await volumes.make({ size: SIZE }, quiet);
     assert.deepEqual(await volumes.list(), []);
@@ -61,7 +67,9 @@ test('the pool is mounted as it should be, and once', async () => {
   await volumes.make({ size: SIZE }, quiet);
   const second = createBtrfsVolumes({ paths });
   assert.deepEqual(await Promise.all([volumes.open(), second.open(), volumes.open()]), [true, true, true]);
-  const lines = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').filter((line) => line.includes(` ${paths.pool} `));
+  const lines = (await readFile('/proc/self/mountinfo', 'utf8'))
+    .split('\n')
+    .filter((line) => line.includes(` ${paths.pool} `));
   assert.equal(lines.length, 1);
   const line = lines[0] ?? '';
   for (const option of ['nosuid', 'nodev', 'noatime', 'ssd']) assert.match(line, new RegExp(`[ ,]${option}[ ,]`));

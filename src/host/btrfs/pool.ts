@@ -38,7 +38,7 @@ export interface Pool {
 /** Making, mounting and unmounting, one at a time. `release` as in `uname -r`. */
 export function createPool(deps: { paths: Paths; release?: string }): Pool {
   const { paths, release = kernelRelease() } = deps;
-  let handles: FileHandle[] = [];
+  const handles: FileHandle[] = [];
   let current: OpenPool | undefined;
   let last: Promise<unknown> = Promise.resolve();
   const alone = <T>(work: () => Promise<T>): Promise<T> => {

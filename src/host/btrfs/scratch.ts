@@ -12,7 +12,7 @@ export interface ScratchPool {
   /** Not made yet. */
   volumes: Volumes;
   /** Takes everything away again, whatever state it is in. */
-  remove(): Promise<void>;
+  remove: () => Promise<void>;
 }
 
 /** An instance of its own, numbered by this process, so that several run beside each other. */

@@ -7,7 +7,11 @@ const DATA = 1n;
 const METADATA = 4n;
 const GLOBAL_RESERVE = 1n << 49n;
 /** Bits of the profiles that keep two copies (RAID1, DUP, RAID10), three, four. */
-const COPIES: readonly (readonly [bigint, number])[] = [[16n | 32n | 64n, 2], [512n, 3], [1024n, 4]];
+const COPIES: readonly (readonly [bigint, number])[] = [
+  [16n | 32n | 64n, 2],
+  [512n, 3],
+  [1024n, 4],
+];
 
 /**
  * Bytes of data that one byte of metadata must be able to describe. 4 KiB written at random
@@ -33,7 +37,7 @@ export async function space(fd: number): Promise<Space> {
   const data = sum(chunks.filter(({ flags }) => (flags & DATA) !== 0n));
   const metadata = sum(chunks.filter(({ flags }) => (flags & METADATA) !== 0n && (flags & GLOBAL_RESERVE) === 0n));
   const reserve = chunks.find(({ flags }) => (flags & GLOBAL_RESERVE) !== 0n)?.total ?? 0;
-  const dataFree = (data.total - data.used) + left / data.copies;
+  const dataFree = data.total - data.used + left / data.copies;
   const metadataFree = metadata.total - metadata.used - reserve + left / metadata.copies;
   return {
     size: device.size,
@@ -67,7 +71,11 @@ async function chunksOf(fd: number): Promise<Chunks[]> {
   const count = Math.min(slots, Number(args.readBigUInt64LE(8)));
   return Array.from({ length: count }, (_, index) => {
     const at = 16 + index * 24;
-    const [flags, total, used] = [0, 8, 16].map((offset) => args.readBigUInt64LE(at + offset)) as [bigint, bigint, bigint];
+    const [flags, total, used] = [0, 8, 16].map((offset) => args.readBigUInt64LE(at + offset)) as [
+      bigint,
+      bigint,
+      bigint,
+    ];
     return { flags, total: Number(total), used: Number(used) };
   });
 }

@@ -26,7 +26,11 @@ const harness: VolumesHarness = {
       await handle.close();
     }
   },
-  read: (at, file) => readFile(fileOf(at, file)).then((content) => new Uint8Array(content), () => undefined),
+  read: (at, file) =>
+    readFile(fileOf(at, file)).then(
+      (content) => new Uint8Array(content),
+      () => undefined,
+    ),
   settle: async () => void (await exec('sync', ['--file-system', paths.pool])),
 };
 

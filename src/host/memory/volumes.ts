@@ -42,7 +42,7 @@ export function createMemoryVolumes(): MemoryVolumes {
   };
 }
 
-function whole(state: State): Pick<Volumes, 'make' | 'open' | 'close' | 'room' | 'ceiling'> {
+function whole(state: State): Pick<Volumes, 'make' | 'open' | 'close' | 'room' | 'capForks'> {
   return {
     make: async ({ size }, progress) => {
       state.size ??= size;
@@ -58,7 +58,7 @@ function whole(state: State): Pick<Volumes, 'make' | 'open' | 'close' | 'room' |
       const used = sum([...state.volumes.values()].map(({ volume }) => own(volume)));
       return { size: state.size, used, free: Math.max(0, state.size - used), forks: forks(state) };
     },
-    ceiling: async (bytes) => {
+    capForks: async (bytes) => {
       mounted(state).ceiling = bytes;
     },
   };
@@ -95,7 +95,10 @@ function places(state: State): Pick<Volumes, 'toTrash' | 'fromTrash' | 'purge' |
   return {
     toTrash: async (id, key) => move({ area: 'live', id }, { area: 'trash', id: key }),
     fromTrash: async (key, id) => {
-      const [from, to] = [{ area: 'trash', id: key }, { area: 'live', id }] as const;
+      const [from, to] = [
+        { area: 'trash', id: key },
+        { area: 'live', id },
+      ] as const;
       if (has(state, from) && has(state, to))
         throw new AppError('exists', `Cannot move "${placeName(from)}" back: "${placeName(to)}" is there`);
       move(from, to);
@@ -142,7 +145,9 @@ function files(state: State): Pick<MemoryVolumes, 'put' | 'get'> {
 
 function mounted(state: State): State {
   if (state.mounted) return state;
-  throw new AppError('no-pool', 'There is no pool, or it is not mounted', { next: ['bulkhead init', 'bulkhead doctor'] });
+  throw new AppError('no-pool', 'There is no pool, or it is not mounted', {
+    next: ['bulkhead init', 'bulkhead doctor'],
+  });
 }
 
 function has(state: State, at: VolumePlace): boolean {
