@@ -4,7 +4,7 @@ import { AppError } from '../../contract/errors.ts';
 import { formatBytes } from '../../contract/units.ts';
 import { exec } from '../exec.ts';
 import { callAsync } from '../syscalls.ts';
-import { isErrno } from './ioctl.ts';
+import { ioctl, isErrno } from './ioctl.ts';
 
 /** The pool's file on the machine's disk, and the loop device over it. */
 
@@ -12,59 +12,68 @@ const SYS_FALLOCATE = 285;
 /** btrfs wants 109 MiB at the least; below this nothing of use fits. */
 const LEAST = 256 << 20;
 const GIB = 2 ** 30;
+const BTRFS_MAGIC = 0x9123683e;
+const FS_IOC_SETFLAGS = 0x40086602;
 
 /**
  * Makes a file whose blocks are all there: on a sparse one over a full disk `dd` and `sync`
- * returned 0, and then the pool went read-only for everyone. Throws `no-room`, `usage`.
+ * returned 0, and then the pool went read-only for everyone. Throws `no-room`, `usage`, `unsupported`.
  */
 export async function preallocate(file: string, size: number): Promise<void> {
   if (size < LEAST)
     throw new AppError('usage', `Cannot make a pool of ${formatBytes(size)}: it needs ${formatBytes(LEAST)} or more`);
-  await refuseFullDisk(path.dirname(file), size);
+  const directory = path.dirname(file);
+  const disk = await diskOf(directory);
+  if (disk.free - size < disk.margin) throw noRoom(size, disk);
   const handle = await open(file, 'w', 0o600);
   try {
+    if (disk.copyOnWrite) await noCopyOnWrite(handle.fd);
     await callAsync('syscall', 'fallocate', SYS_FALLOCATE, handle.fd, 0, 0, size, 0, 0);
     await handle.sync();
   } catch (error) {
     await unlink(file);
-    if (isErrno(error, 'ENOSPC', 'EDQUOT', 'EFBIG')) throw noRoom(size, 0, 0, error);
-    if (isErrno(error, 'EOPNOTSUPP'))
-      throw new AppError(
-        'unsupported',
-        `Cannot reserve disk space at "${path.dirname(file)}": its filesystem has no fallocate`,
-        {
-          next: ['bulkhead init --device DEVICE'],
-        },
-      );
-    throw error;
+    if (isErrno(error, 'ENOSPC', 'EDQUOT', 'EFBIG')) throw noRoom(size, disk, error);
+    if (!isErrno(error, 'EOPNOTSUPP')) throw error;
+    throw new AppError('unsupported', `Cannot reserve disk space in "${directory}": its filesystem has no fallocate`, {
+      next: ['bulkhead init --device DEVICE'],
+    });
   } finally {
     await handle.close();
   }
 }
 
-async function refuseFullDisk(directory: string, size: number): Promise<void> {
-  const disk = await statfs(directory);
-  const free = disk.bavail * disk.bsize;
-  // What else lives on the disk must be able to go on writing.
-  const margin = Math.min(5 * GIB, Math.floor(disk.blocks * disk.bsize * 0.05));
-  if (free - size < margin) throw noRoom(size, free, margin);
+interface Disk {
+  free: number;
+  /** What else lives on the disk must be able to go on writing. */
+  margin: number;
+  copyOnWrite: boolean;
 }
 
-function noRoom(size: number, free: number, margin: number, cause?: unknown): AppError {
+async function diskOf(directory: string): Promise<Disk> {
+  const { bavail, blocks, bsize, type } = await statfs(directory);
+  const margin = Math.min(5 * GIB, Math.floor(blocks * bsize * 0.05));
+  return { free: bavail * bsize, margin, copyOnWrite: type === BTRFS_MAGIC };
+}
+
+/** A file on btrfs would be copied on each write, and its reserved blocks be of no use (FS_NOCOW_FL, while it is empty). */
+async function noCopyOnWrite(fd: number): Promise<void> {
+  const flags = Buffer.alloc(8);
+  flags.writeUInt32LE(0x0080_0000, 0);
+  await ioctl(fd, FS_IOC_SETFLAGS, 'no copy on write', flags);
+}
+
+function noRoom(size: number, { free, margin }: Disk, cause?: unknown): AppError {
   const most = Math.floor((free - margin) / GIB);
-  return new AppError(
-    'no-room',
-    `Cannot make a pool of ${formatBytes(size)}: ${formatBytes(free)} of the disk is free, and ${formatBytes(margin)} stays so`,
-    {
-      next: most >= 1 ? [`bulkhead init --size ${most}G`] : ['bulkhead init --device DEVICE'],
-      cause,
-    },
-  );
+  const left = `${formatBytes(free)} of the disk is free, and ${formatBytes(margin)} stays so`;
+  return new AppError('no-room', `Cannot make a pool of ${formatBytes(size)}: ${left}`, {
+    next: most >= 1 ? [`bulkhead init --size ${most}G`] : ['bulkhead init --device DEVICE'],
+    cause,
+  });
 }
 
-/** What the disk can still give to a sparse file; undefined when all its blocks are there. */
+/** What the disk can still give to a sparse file; undefined when all its blocks are there, or there is no file. */
 export async function holesLeft(file: string): Promise<number | undefined> {
-  const { size, blocks } = await stat(file);
+  const { size, blocks } = await stat(file).catch(() => ({ size: 0, blocks: 0 }));
   const holes = size - blocks * 512;
   if (holes <= 0) return undefined;
   const disk = await statfs(path.dirname(file));

@@ -61,7 +61,7 @@ export async function withVolume<T>(
   try {
     return await use(handle);
   } catch (error) {
-    throw full(error, at);
+    throw understood(error, at);
   } finally {
     await handle.close();
   }
@@ -71,13 +71,20 @@ export function notThere(at: VolumePlace): AppError {
   return new AppError('not-found', `There is no volume "${placeName(at)}" in the pool`, { next: ['bulkhead doctor'] });
 }
 
-/** ENOSPC, which btrfs also answers with space apparently free, as `pool-full`. */
-export function full(error: unknown, at: VolumePlace): unknown {
-  if (!isErrno(error, 'ENOSPC', 'EDQUOT')) return error;
-  return new AppError('pool-full', `Cannot make or change "${placeName(at)}": the pool is full`, {
-    next: ['bulkhead ls', 'bulkhead trash ls'],
-    cause: error,
-  });
+/** The kernel's word for a full pool (which btrfs also says with space apparently free), or a broken one, as ours. */
+export function understood(error: unknown, at: VolumePlace): unknown {
+  if (isErrno(error, 'ENOSPC', 'EDQUOT'))
+    return new AppError('pool-full', `Cannot make or change "${placeName(at)}": the pool is full`, {
+      next: ['bulkhead ls', 'bulkhead trash ls'],
+      cause: error,
+    });
+  if (isErrno(error, 'EROFS'))
+    return new AppError('failed', `Cannot make or change "${placeName(at)}": the pool is read-only`, {
+      why: 'btrfs stops writing after an error of the disk below it.',
+      next: ['dmesg --level=err', 'bulkhead doctor'],
+      cause: error,
+    });
+  return error;
 }
 
 export function missing(error: unknown): boolean {

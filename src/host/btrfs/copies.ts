@@ -2,7 +2,7 @@ import { AppError } from '../../contract/errors.ts';
 import type { Id } from '../../core/ids.ts';
 import type { VolumePlace } from '../../core/places.ts';
 import type { Volumes } from '../volumes.ts';
-import { area, exists, full, mounted, withVolume, type Context } from './context.ts';
+import { area, exists, mounted, understood, withVolume, type Context } from './context.ts';
 import { FORKS } from './groups.ts';
 import { commit, createSubvolume, flush, isErrno, snapshot, subvolumeId } from './ioctl.ts';
 import { limit } from './quota.ts';
@@ -33,7 +33,7 @@ export function createCopies(context: Context): Copies {
 async function create(context: Context, id: Id): Promise<void> {
   const at: VolumePlace = { area: 'live', id };
   await createSubvolume(area(context, 'live'), id).catch((error: unknown) => {
-    if (!isErrno(error, 'EEXIST')) throw full(error, at);
+    if (!isErrno(error, 'EEXIST')) throw understood(error, at);
   });
   await withVolume(context, at, async (handle) => {
     await handle.chown(AGENT, AGENT);

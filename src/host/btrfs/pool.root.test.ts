@@ -4,7 +4,7 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import { AppError, type ErrorCode } from '../../contract/errors.ts';
 import { exec } from '../exec.ts';
-import { attach, attached, detach } from './backing.ts';
+import { attach, attached, detach, preallocate } from './backing.ts';
 import { filesystemId } from './ioctl.ts';
 import { mountedAt, mountPool } from './mounts.ts';
 import { DIRECTORY, furnish } from './pool.ts';
@@ -141,4 +141,15 @@ test('a device is taken whole, unless something is on it', async (t) => {
   await onDevice.close();
   assert.equal(await onDevice.open(), true);
   assert.equal(await mountedAt(other.pool), device);
+  assert.equal((await onDevice.room())?.size, SIZE);
+});
+
+test('on a disk that is btrfs itself, the file is not copied on write', async (t) => {
+  const outer = scratchPool('outer');
+  t.after(outer.remove);
+  await outer.volumes.make({ size: 4 * SIZE }, quiet);
+  const file = path.join(outer.paths.pool, 'inner');
+  await preallocate(file, SIZE);
+  const { stdout } = await exec('lsattr', [file]);
+  assert.match(stdout.split(' ')[0] ?? '', /C/);
 });
