@@ -1,5 +1,6 @@
 import { open, readFile, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 import { AppError } from '../../contract/errors.ts';
 import { exec } from '../exec.ts';
 import { filesystemId } from './ioctl.ts';
@@ -50,9 +51,14 @@ export async function limitWriteBack(fd: number): Promise<void> {
   await writeFile(`${bdi}/max_bytes`, String(WRITE_BACK));
 }
 
-/** True while the kernel has a filesystem open, under whichever mount: cells hold mounts of their own. */
-export function filesystemAlive(id: string): boolean {
-  return existsSync(`/sys/fs/btrfs/${id}`);
+/** Milliseconds for cells that start just now: a new mount namespace holds everything until it has left the old root. */
+const LET_GO = 1000;
+
+/** True when the kernel has closed a filesystem; false when a cell, or another mount namespace, holds it under a mount of its own. */
+export async function filesystemGone(id: string): Promise<boolean> {
+  for (const started = performance.now(); existsSync(`/sys/fs/btrfs/${id}`); await pause(20))
+    if (performance.now() - started > LET_GO) return false;
+  return true;
 }
 
 /** Makes a directory's entries durable. */

@@ -11,7 +11,7 @@ import { FORKS } from './groups.ts';
 import { commit, filesystemId } from './ioctl.ts';
 import { requireKernel } from './kernel.ts';
 import { buildPool, poolDevice } from './make.ts';
-import { filesystemAlive, limitWriteBack, mountPool, unmountPool } from './mounts.ts';
+import { filesystemGone, limitWriteBack, mountPool, unmountPool } from './mounts.ts';
 import { createGroup, enableSimpleQuotas } from './quota.ts';
 
 export type Area = VolumePlace['area'] | 'manifest';
@@ -74,8 +74,11 @@ export function createPool(deps: { paths: Paths; release?: string }): Pool {
     await leave();
     await unmountPool(paths.pool);
     await detach(paths.poolFile);
-    if (id !== undefined && filesystemAlive(id))
-      throw new AppError('busy', 'Cells hold the pool: it stays attached until the last of them stops');
+    if (id !== undefined && !(await filesystemGone(id)))
+      throw new AppError(
+        'busy',
+        'The pool stays attached until the last cell, or other mount namespace, lets go of it',
+      );
   };
 
   return {

@@ -1,4 +1,5 @@
 import { rm } from 'node:fs/promises';
+import { AppError } from '../../contract/errors.ts';
 import { exec } from '../exec.ts';
 import { pathsOf, type Paths } from '../paths.ts';
 import type { Volumes } from '../volumes.ts';
@@ -23,7 +24,10 @@ export function scratchPool(purpose: string): ScratchPool {
     paths,
     volumes,
     remove: async () => {
-      await volumes.close();
+      // Whoever else on this machine holds it: the kernel lets go of the loop device after them.
+      await volumes.close().catch((error: unknown) => {
+        if (!(error instanceof AppError && error.code === 'busy')) throw error;
+      });
       while ((await mountedAt(paths.pool)) !== undefined) await exec('umount', [paths.pool]);
       for (const file of [paths.poolFile, `${paths.poolFile}.making`]) await detach(file);
       await rm(paths.state, { recursive: true, force: true });
