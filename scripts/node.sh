@@ -69,8 +69,12 @@ install_dependencies() {
   dependencies_stamp >node_modules/.stamp
 }
 
-# npm with the project's Node first on the path, where there is one.
-run_npm() { PATH="$PWD/.tools:$PATH" npm "$@" --no-audit --no-fund --no-update-notifier --loglevel=error </dev/null; }
+# npm with the project's Node first on the path, where there is one. What it has in its cache it need not
+# ask for again: checksums are in the lock files. A registry that does not answer is given up in seconds.
+run_npm() {
+  PATH="$PWD/.tools:$PATH" npm "$@" --prefer-offline --fetch-retries=2 --fetch-retry-mintimeout=1000 \
+    --fetch-retry-maxtimeout=3000 --no-audit --no-fund --no-update-notifier --loglevel=error </dev/null
+}
 
 explain_npm() {
   if grep -qE 'EAI_AGAIN|ENOTFOUND|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH' ".cache/$2.log"; then
