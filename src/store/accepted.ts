@@ -36,7 +36,16 @@ export function createAcceptedFiles(db: Db): AcceptedFiles {
       };
     },
     put: ({ id, file, hooks, hash, by, at }) =>
-      void db.run(`${insert} values (?, ?, ?, ?, ?, ?) ${replace}`, id, JSON.stringify(file), JSON.stringify(hooks), hash, by, at),
-    inherit: (from, to) => void db.run(`${insert} select ?, file, hooks, hash, by, at from accepted where id = ? ${replace}`, to, from),
+      void db.run(
+        `${insert} values (?, ?, ?, ?, ?, ?) ${replace}`,
+        id,
+        JSON.stringify(file),
+        JSON.stringify(hooks),
+        hash,
+        by,
+        at,
+      ),
+    inherit: (from, to) =>
+      void db.run(`${insert} select ?, file, hooks, hash, by, at from accepted where id = ? ${replace}`, to, from),
   };
 }

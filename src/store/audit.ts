@@ -1,28 +1,37 @@
+import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { open, stat, truncate, writeFile, type FileHandle } from 'node:fs/promises';
+import { open, stat, type FileHandle } from 'node:fs/promises';
+import path from 'node:path';
 import type { AuditRecord } from '../contract/authority.ts';
-import { check, seal, START, type Head } from './audit-chain.ts';
+import { LINE_LIMIT, parseRecord, seal, START, type Entry, type Head } from './audit-chain.ts';
+import { linesBackwards } from './audit-lines.ts';
+import { BATCH, mend, type Anchor } from './audit-mend.ts';
+import { verifyFile, type Verified } from './audit-verify.ts';
 
-/** Where the head is kept, outside the file. */
-export interface Anchor {
-  get(): Head | undefined;
-  set(head: Head): void;
-}
-
-/** What the caller of `append` gives; number, time and MAC are the log's own. */
-export type Entry = Omit<AuditRecord, 'seq' | 'at' | 'mac'>;
-
-/** Append-only, hash-chained, keyed. A record is on the disk when `append` returns. */
+/** Append-only, hash-chained, keyed. A record is on the disk, and its head anchored, when `append` returns. */
 export interface AuditFile {
   append(entry: Entry): Promise<AuditRecord>;
-  /** The newest that `keep` takes, oldest first. */
+  /** The newest that `keep` takes, oldest first, out of the last 16 MiB. */
   read(options: { lines: number; keep: (record: AuditRecord) => boolean }): Promise<AuditRecord[]>;
+  /** Calls back for each record from now on; returns its end. */
   tail(call: (record: AuditRecord) => void): () => void;
-  verify(): Promise<{ intact: boolean; records: number; finding: string | null }>;
+  verify(): Promise<Verified>;
   /** What was mended at the start, in sentences. */
   mended: readonly string[];
   close(): Promise<void>;
 }
+
+export interface AuditDeps {
+  file: string;
+  key: Buffer;
+  anchor: Anchor;
+  /** Milliseconds since 1970. */
+  clock: () => number;
+  newId?: () => string;
+}
+
+/** Bytes that `read` looks through at the most. */
+const LOOK_BACK = 16 << 20;
 
 interface Waiting {
   entry: Entry;
@@ -30,172 +39,152 @@ interface Waiting {
   failed: (error: unknown) => void;
 }
 
-/**
- * Opens the log. A start after a crash finds at most one batch that was written and
- * not anchored, or a last line that was cut: the first is anchored when its MACs are
- * right, the second is moved aside. Anything else is left as it is, for `verify`.
- */
-export async function openAudit(deps: { file: string; key: Buffer; anchor: Anchor; clock: () => number }): Promise<AuditFile> {
-  const { file, key, anchor, clock } = deps;
+/** Opens the log, and mends what a crash left of it. */
+export async function openAudit(deps: AuditDeps): Promise<AuditFile> {
+  const { file, key, anchor, clock, newId = randomUUID } = deps;
   const mended = await mend(deps);
-  const { O_APPEND, O_CREAT, O_RDWR, O_NOFOLLOW } = constants;
-  const handle = await open(file, O_APPEND | O_CREAT | O_RDWR | O_NOFOLLOW, 0o600);
-  let head = anchor.get() ?? START;
+  const handle = await openFile(file);
+  const inTurn = createTurns();
   const listeners = new Set<(record: AuditRecord) => void>();
-  let waiting: Waiting[] = [];
-  let writing: Promise<void> | undefined;
+  const waiting: Waiting[] = [];
+  let head = anchor.get() ?? START;
+  let { size } = await handle.stat();
+  let dirty = false;
 
-  /** One write and one flush for all that wait: each sees its own record on the disk. */
-  async function writeAll(): Promise<void> {
-    while (waiting.length > 0) {
-      const batch = waiting;
-      waiting = [];
-      let next = head;
-      const records: AuditRecord[] = [];
-      let text = '';
-      for (const { entry } of batch) {
-        const sealed = seal({ at: new Date(clock()).toISOString(), ...entry }, next, key);
-        next = sealed.head;
-        text += sealed.line;
-        records.push(JSON.parse(sealed.line) as AuditRecord);
-      }
-      try {
-        await handle.appendFile(text);
-        await handle.datasync();
-        anchor.set(next);
-        head = next;
-      } catch (error) {
-        for (const { failed } of batch) failed(error);
-        continue;
-      }
-      batch.forEach(({ done }, index) => done(records[index] as AuditRecord));
-      for (const record of records) for (const call of listeners) call(record);
-    }
-    writing = undefined;
+  /** What stands after `size` is of a batch that failed: its callers were told so. */
+  async function dropFailed(): Promise<void> {
+    if (dirty) await handle.truncate(size);
+    dirty = false;
   }
 
+  async function write(lines: readonly Buffer[], next: Head): Promise<void> {
+    await dropFailed();
+    const text = Buffer.concat(lines);
+    dirty = true;
+    await handle.appendFile(text);
+    await handle.datasync();
+    anchor.set(next);
+    dirty = false;
+    head = next;
+    size += text.length;
+  }
+
+  /** One write and one flush for all that wait: each sees its own record on the disk. */
+  async function writeBatch(): Promise<void> {
+    const batch = waiting.splice(0, BATCH);
+    if (batch.length === 0) return;
+    const lines: Buffer[] = [];
+    let next = head;
+    for (const { entry } of batch) {
+      const sealed = seal(entry, new Date(clock()).toISOString(), { head: next, key });
+      next = sealed.head;
+      lines.push(sealed.line);
+    }
+    try {
+      await write(lines, next);
+    } catch (error) {
+      await dropFailed().catch(() => {});
+      for (const { failed } of batch) failed(error);
+      return;
+    }
+    const records = lines.map((line) => JSON.parse(line.toString('utf8')) as AuditRecord);
+    batch.forEach(({ done }, index) => done(records[index] as AuditRecord));
+    for (const record of records) tell(listeners, record);
+  }
+
+  const append = (entry: Entry): Promise<AuditRecord> =>
+    new Promise((done, failed) => {
+      // A copy, as it is now. What is no JSON is the caller's error, and no other record's.
+      waiting.push({ entry: JSON.parse(JSON.stringify(entry)) as Entry, done, failed });
+      // Each of those that wait asks for a turn; the first turn writes for many, theirs find nothing left.
+      void inTurn(writeBatch);
+    });
+
+  for (const sentence of mended) await append(mendEntry(sentence, newId()));
   return {
     mended,
-    append: (entry) =>
-      new Promise((done, failed) => {
-        waiting.push({ entry, done, failed });
-        writing ??= writeAll();
-      }),
-    async read({ lines, keep }) {
-      const found: AuditRecord[] = [];
-      for await (const line of linesBackwards(handle)) {
-        const record = parse(line);
-        if (record !== undefined && keep(record)) found.push(record);
-        if (found.length >= lines) break;
-      }
-      return found.toReversed();
-    },
+    append,
+    read: (options) => readNewest(handle, size, options),
     tail(call) {
       listeners.add(call);
       return () => void listeners.delete(call);
     },
     async verify() {
-      await writing;
-      return verifyFile(file, key, anchor.get() ?? START);
+      // Between two batches, so that what is being written is not taken for an addition.
+      const now = await inTurn(async () => ({
+        head,
+        anchored: anchor.get() ?? START,
+        place: await place(file),
+        own: await handle.stat(),
+      }));
+      if (now.anchored.mac !== now.head.mac)
+        return {
+          intact: false,
+          records: 0,
+          finding: `the head was changed: it names record ${now.anchored.seq}, and ${now.head.seq} was written last`,
+        };
+      if (now.place !== undefined && now.place.ino !== now.own.ino)
+        return { intact: false, records: 0, finding: 'the file was replaced by another one' };
+      return verifyFile(file, now.place?.size ?? 0, { key, anchored: now.anchored });
     },
-    async close() {
-      await writing;
-      await handle.close();
-    },
+    close: () => inTurn(() => handle.close()),
   };
 }
 
-/** Reads the whole file, and holds it against the anchored head. */
-export async function verifyFile(file: string, key: Buffer, anchored: Head) {
-  const result = (records: number, finding: string | null) => ({ intact: finding === null, records, finding });
-  const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW).catch(() => undefined);
-  if (handle === undefined)
-    return anchored.seq === 0 ? result(0, null) : result(0, `the file is missing; it had ${anchored.seq} records`);
-  let head = START;
-  try {
-    for await (const line of handle.readLines({ autoClose: false, start: 0 })) {
-      const checked = check(line, head, key);
-      if ('wrong' in checked) return result(head.seq, checked.wrong);
-      head = checked.head;
-      if (head.seq === anchored.seq && head.mac !== anchored.mac) return result(head.seq, `record ${head.seq} is another than was written`);
+async function openFile(file: string): Promise<FileHandle> {
+  const { O_APPEND, O_CREAT, O_RDWR, O_NOFOLLOW, O_RDONLY, O_DIRECTORY } = constants;
+  const handle = await open(file, O_APPEND | O_CREAT | O_RDWR | O_NOFOLLOW, 0o600);
+  // A new file's name is on the disk only after its directory is.
+  const directory = await open(path.dirname(file), O_RDONLY | O_DIRECTORY);
+  await directory.sync();
+  await directory.close();
+  return handle;
+}
+
+async function readNewest(
+  handle: FileHandle,
+  size: number,
+  { lines, keep }: { lines: number; keep: (record: AuditRecord) => boolean },
+): Promise<AuditRecord[]> {
+  const found: AuditRecord[] = [];
+  if (lines <= 0) return found;
+  for await (const { bytes } of linesBackwards(handle, size, { limit: LINE_LIMIT, most: LOOK_BACK })) {
+    const record = parseRecord(bytes);
+    if (record !== undefined && keep(record)) found.push(record);
+    if (found.length >= lines) break;
+  }
+  return found.toReversed();
+}
+
+/** A listener that throws hears no more: the log does not stop for it. */
+function tell(listeners: Set<(record: AuditRecord) => void>, record: AuditRecord): void {
+  for (const call of listeners)
+    try {
+      call(record);
+    } catch {
+      listeners.delete(call);
     }
-  } finally {
-    await handle.close();
-  }
-  if (head.seq < anchored.seq) return result(head.seq, `records ${head.seq + 1} to ${anchored.seq} were cut off the end`);
-  if (head.seq > anchored.seq) return result(head.seq, `records after ${anchored.seq} were never anchored`);
-  return result(head.seq, null);
 }
 
-/** After a crash: see `openAudit`. */
-async function mend({ file, key, anchor }: { file: string; key: Buffer; anchor: Anchor }): Promise<string[]> {
-  const size = await stat(file).then((info) => info.size, () => 0);
-  if (size === 0) return [];
-  const said: string[] = [];
-  const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW);
-  let kept = 0;
-  let head = anchor.get() ?? START;
-  const beyond: string[] = [];
-  let torn = '';
-  try {
-    for await (const line of linesBackwards(handle)) {
-      if (kept === 0 && beyond.length === 0 && torn === '' && !line.endsWith('}')) torn = line;
-      else if ((parse(line)?.seq ?? 0) > head.seq) beyond.push(line);
-      else break;
-      kept += 1;
-      if (kept > 4096) break;
-    }
-  } finally {
-    await handle.close();
-  }
-  if (torn !== '') {
-    await writeFile(`${file}.torn-${head.seq + 1}`, torn, { mode: 0o600 });
-    await truncate(file, size - Buffer.byteLength(torn));
-    said.push('a record that was cut by a crash was moved aside from the audit log');
-  }
-  for (const line of beyond.toReversed()) {
-    const checked = check(line, head, key);
-    if ('wrong' in checked) return said;
-    head = checked.head;
-  }
-  if (beyond.length > 0) {
-    anchor.set(head);
-    said.push(`${beyond.length} records of the audit log, written before a crash, were anchored`);
-  }
-  return said;
+const place = (file: string): Promise<{ ino: number; size: number } | undefined> => stat(file).catch(() => undefined);
+
+const mendEntry = (outcome: string, request: string): Entry => ({
+  request,
+  phase: 'event',
+  operation: 'audit.mend',
+  target: null,
+  caller: { kind: 'service', uid: null, pid: null, name: 'audit', evidence: [] },
+  outcome,
+  code: null,
+  arguments: null,
+});
+
+/** Runs one after the other. */
+function createTurns(): <T>(work: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const turn = last.then(work);
+    last = turn.catch(() => {});
+    return turn;
+  };
 }
-
-const PIECE = 64 << 10;
-
-/** Lines from the end to the start, in pieces: the file may be large. A last line without its end comes first. */
-async function* linesBackwards(handle: FileHandle): AsyncGenerator<string> {
-  let at = (await handle.stat()).size;
-  let rest = Buffer.alloc(0);
-  let first = true;
-  while (at > 0) {
-    const from = Math.max(0, at - PIECE);
-    const piece = Buffer.alloc(at - from);
-    await handle.read(piece, 0, piece.length, from);
-    rest = Buffer.concat([piece, rest]);
-    at = from;
-    for (;;) {
-      const end = rest.lastIndexOf(10);
-      if (end === -1) break;
-      const line = rest.toString('utf8', end + 1);
-      rest = rest.subarray(0, end);
-      if (line !== '' || !first) yield line;
-      first = false;
-    }
-    if (rest.length > PIECE * 4) throw new Error('the audit log has a line without an end');
-  }
-  if (rest.length > 0) yield rest.toString('utf8');
-}
-
-function parse(line: string): AuditRecord | undefined {
-  try {
-    return JSON.parse(line) as AuditRecord;
-  } catch {
-    return undefined;
-  }
-}
-

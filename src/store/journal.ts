@@ -22,11 +22,16 @@ export function createJournal(db: Db): Journal {
     begin(plan, request, at) {
       db.run(
         `insert into journal (operation, target, request, plan, cursor, state, started) values (?, ?, ?, ?, 0, 'running', ?)`,
-        plan.operation, plan.target, request, JSON.stringify(plan), at,
+        plan.operation,
+        plan.target,
+        request,
+        JSON.stringify(plan),
+        at,
       );
       return Number(db.get('select last_insert_rowid() as id')?.['id']);
     },
-    move: (id, cursor, state) => void db.run('update journal set cursor = ?, state = ? where id = ?', cursor, state, id),
+    move: (id, cursor, state) =>
+      void db.run('update journal set cursor = ?, state = ? where id = ?', cursor, state, id),
     end: (id) => void db.run('delete from journal where id = ?', id),
     open: () =>
       db.all('select * from journal order by id').map((row) => ({

@@ -13,6 +13,10 @@ export function createMeta(db: Db): Meta {
       return row === undefined ? undefined : String(row['value']);
     },
     set: (key, value) =>
-      void db.run('insert into meta (key, value) values (?, ?) on conflict (key) do update set value = excluded.value', key, value),
+      void db.run(
+        'insert into meta (key, value) values (?, ?) on conflict (key) do update set value = excluded.value',
+        key,
+        value,
+      ),
   };
 }

@@ -29,11 +29,19 @@ export function createPointRecords(db: Db): PointRecords {
     add({ id, app, at, before }) {
       const ref = String(db.get('select app from volumes where id = ?', app)?.['app'] ?? '?');
       const stamp = new Date(at).toISOString().slice(0, 19).replaceAll(/[-:]/g, '');
-      db.run('insert into points (id, app, name, at, before) values (?, ?, ?, ?, ?) on conflict (id) do nothing', id, app, `${ref}@${stamp}Z`, at, before);
+      db.run(
+        'insert into points (id, app, name, at, before) values (?, ?, ?, ?, ?) on conflict (id) do nothing',
+        id,
+        app,
+        `${ref}@${stamp}Z`,
+        at,
+        before,
+      );
     },
     forget: (id) => void db.run('delete from points where id = ?', id),
     list: (app) => rows('select * from points where app = ? order by at desc', app),
-    find: (app, text) => rows('select * from points where app = ? and (name = ? or id = ?) order by at desc', app, text, text)[0],
+    find: (app, text) =>
+      rows('select * from points where app = ? and (name = ? or id = ?) order by at desc', app, text, text)[0],
     all: () => rows('select * from points'),
   };
 }

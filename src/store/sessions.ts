@@ -18,7 +18,8 @@ export interface SessionRecords {
 
 export function createSessionRecords(db: Db): SessionRecords {
   return {
-    add: ({ id, cell, owner, started }) => void db.run('insert into sessions (id, cell, owner, started) values (?, ?, ?, ?)', id, cell, owner, started),
+    add: ({ id, cell, owner, started }) =>
+      void db.run('insert into sessions (id, cell, owner, started) values (?, ?, ?, ?)', id, cell, owner, started),
     get: (id) => db.get('select * from sessions where id = ?', id) as unknown as SessionRecord | undefined,
     remove: (id) => void db.run('delete from sessions where id = ?', id),
     list: () => db.all('select * from sessions') as unknown as SessionRecord[],

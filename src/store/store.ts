@@ -29,7 +29,10 @@ export interface Store {
 }
 
 /** Opens the state of an instance; its directory must exist, for root alone. */
-export async function openStore(paths: { state: string; database: string; audit: string }, deps: { clock: () => number }): Promise<Store> {
+export async function openStore(
+  paths: { state: string; database: string; audit: string },
+  deps: { clock: () => number },
+): Promise<Store> {
   const secrets = await openSecrets(paths.state);
   const db = openDatabase(paths.database);
   const meta = createMeta(db);

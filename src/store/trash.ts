@@ -46,12 +46,25 @@ export function createTrashRecords(db: Db): TrashRecords {
       if (db.get('select 1 from trash where name = ?', name) === undefined) return name;
     }
   };
-  const add = (key: Id, volume: Id, kind: string, entry: { at: number; by: string; why: string; until: number }): void => {
+  const add = (
+    key: Id,
+    volume: Id,
+    kind: string,
+    entry: { at: number; by: string; why: string; until: number },
+  ): void => {
     if (db.get('select 1 from trash where key = ?', key) !== undefined) return;
     const ref = refOf(volume);
     db.run(
       'insert into trash (key, volume, name, ref, kind, removed, by, why, until) values (?, ?, ?, ?, ?, ?, ?, ?, ?)',
-      key, volume, freeName(ref), ref, kind, entry.at, entry.by, entry.why, entry.until,
+      key,
+      volume,
+      freeName(ref),
+      ref,
+      kind,
+      entry.at,
+      entry.by,
+      entry.why,
+      entry.until,
     );
   };
   return {
@@ -62,7 +75,13 @@ export function createTrashRecords(db: Db): TrashRecords {
         db.run(`update volumes set state = 'trashed', wanted = 'down' where id = ?`, id);
       });
     },
-    content: (volume, key, at) => add(key, volume, 'content', { at, by: 'reset', why: 'old content of a fork that was reset', until: at + TRASH_KEPT }),
+    content: (volume, key, at) =>
+      add(key, volume, 'content', {
+        at,
+        by: 'reset',
+        why: 'old content of a fork that was reset',
+        until: at + TRASH_KEPT,
+      }),
     restore({ trash, id, app, tag, expires }) {
       db.transaction(() => {
         db.run('delete from trash where key = ?', trash);

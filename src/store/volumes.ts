@@ -43,20 +43,34 @@ export function createVolumeRecords(db: Db): VolumeRecords {
       db.run(
         `insert into volumes (id, app, tag, kind, parent, parent_name, state, wanted, owner, owner_name, created, expires, cap, shared)
          values (?, ?, ?, ?, ?, ?, 'making', 'down', ?, ?, ?, ?, ?, ?) on conflict (id) do nothing`,
-        args.id, args.app, args.tag, args.kind, args.parent, args.parentName,
-        args.owner, args.ownerName, args.created, args.expires, args.cap, args.shared,
+        args.id,
+        args.app,
+        args.tag,
+        args.kind,
+        args.parent,
+        args.parentName,
+        args.owner,
+        args.ownerName,
+        args.created,
+        args.expires,
+        args.cap,
+        args.shared,
       );
     },
     unmake(id) {
       db.transaction(() => {
-        if (db.run(`delete from volumes where id = ? and state = 'making'`, id) > 0) db.run('delete from accepted where id = ?', id);
+        if (db.run(`delete from volumes where id = ? and state = 'making'`, id) > 0)
+          db.run('delete from accepted where id = ?', id);
       });
     },
     ready: (id) => void db.run(`update volumes set state = 'ready' where id = ? and state = 'making'`, id),
     byId: (id) => parse(db.get('select * from volumes where id = ?', id)),
     byRef: (app, tag) =>
-      parse(db.get(`select * from volumes where app = ? and ifnull(tag, '') = ? and state <> 'trashed'`, app, tag ?? '')),
-    list: () => db.all(`select * from volumes where state <> 'trashed' order by created`).flatMap((row) => parse(row) ?? []),
+      parse(
+        db.get(`select * from volumes where app = ? and ifnull(tag, '') = ? and state <> 'trashed'`, app, tag ?? ''),
+      ),
+    list: () =>
+      db.all(`select * from volumes where state <> 'trashed' order by created`).flatMap((row) => parse(row) ?? []),
     want: (id, wanted) => void db.run('update volumes set wanted = ? where id = ?', wanted, id),
     expireAt: (id, expires) => void db.run('update volumes set expires = ? where id = ?', expires, id),
   };
