@@ -36,8 +36,14 @@ export interface Cells {
   whenEmpty(cell: Id, session: Id, call: () => void): () => void;
   /** Bounded tail of a session's log, oldest first. */
   log(cell: Id, session: Id, lines: number): Promise<LogLine[]>;
-  /** Follows the log until the signal aborts. */
-  follow(cell: Id, session: Id, signal: AbortSignal, line: (line: LogLine) => void): Promise<void>;
+  /** Follows the log until the signal aborts: from now on, or from after the line that was written at `after`. */
+  follow(cell: Id, session: Id, signal: AbortSignal, line: (line: LogLine) => void, after?: string): Promise<void>;
+  /** Removes the logs of a cell that will not come back. Nothing left is a success. */
+  forget(id: Id): Promise<void>;
+  /** What all forks together may use at the most; bytes and processors. */
+  ceiling(limits: { memory?: number; cpus?: number }): Promise<void>;
+  /** Lets go of everything that keeps this process busy; cells and sessions go on. */
+  close(): Promise<void>;
 }
 
 export interface CellSpec {
@@ -101,7 +107,11 @@ export interface SessionSpec {
   user: 'agent' | 'root';
   stdin: boolean;
   terminal?: { rows: number; columns: number };
-  /** Bytes of its log that are kept at the most; 0: no log. */
+  /**
+   * Bytes of its log that are kept at the most; 0: no log. A session with a log
+   * has no streams, so that a service never waits for the daemon to read: `stdin`
+   * is refused, `stdout` and `stderr` end at once.
+   */
   log: number;
 }
 

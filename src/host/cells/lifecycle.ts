@@ -1,0 +1,199 @@
+import { chmodSync, existsSync, mkdirSync } from 'node:fs';
+import { readFile, readdir, realpath, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { AppError } from '../../contract/errors.ts';
+import { parseId, type Id } from '../../core/ids.ts';
+import type { CellSpec, CellTimes, RunningCell } from '../cells.ts';
+import { exec } from '../exec.ts';
+import type { Networks } from '../networks.ts';
+import type { Paths } from '../paths.ts';
+import { bundleConfig } from './bundle.ts';
+import type { Cgroups } from './cgroups.ts';
+import { isMounted, mountIdmapped, prepareRoot, unmount, unmountAndRemove } from './mounts.ts';
+import type { Places } from './places.ts';
+import { readRecord, writeRecord, type CellRecord } from './record.ts';
+import { writeRootfs } from './rootfs.ts';
+import { runtime, runtimeLog } from './runtime.ts';
+import { endStrays, endSupervisors } from './strays.ts';
+
+/** What starting and stopping need. */
+export interface LifecycleDeps {
+  paths: Paths;
+  places: Places;
+  cgroups: Cgroups;
+  networks: Networks;
+  program: { node: string; bundle: string };
+}
+
+/** Host ids of cells begin here; a cell's place among them also numbers its address. */
+export const FIRST_ID = 0x70000000;
+
+/** A cell's number, from its id range. */
+export const slotOf = (idBase: number): number => (idBase - FIRST_ID) >>> 16;
+
+const DEADLINE = 30_000;
+const KILL_WAIT = 10_000;
+
+/** Directories of a cell that an accepted path may not lie in, or cover. */
+const TAKEN = ['/app', '/bin', '/dev', '/etc', '/home', '/lib', '/lib64', '/proc', '/root', '/run', '/sbin', '/sys', '/tmp', '/usr', '/var'];
+
+/** Starts and stops cells: everything but their sessions. Calls for one cell must not overlap. */
+export function createLifecycle(deps: LifecycleDeps) {
+  const { places, cgroups, networks, paths } = deps;
+  const parentOf = (role: CellSpec['role']): string => path.join(paths.cgroup, role === 'production' ? 'production' : 'forks');
+  const runc = (id: Id, args: readonly string[]) => runtime(places.runtime, runtimeLog(places.cell(id)), [...args, id]);
+
+  const isUp = (record: CellRecord | undefined): record is CellRecord =>
+    record?.state === 'up' && cgroups.processes(record.cgroup).includes(record.pid);
+
+  const start = async (spec: CellSpec): Promise<CellTimes> => {
+    const began = performance.now();
+    if (isUp(await readRecord(places, spec.id))) return { walls: 0, network: 0 };
+    await stop(spec.id);
+    try {
+      return await make(spec, began);
+    } catch (error) {
+      await stop(spec.id).catch(() => {});
+      throw error;
+    }
+  };
+
+  const make = async (spec: CellSpec, began: number): Promise<CellTimes> => {
+    const sources = await checkPaths(spec, paths);
+    await prepareRoot(places);
+    const bundle = places.cell(spec.id);
+    const record: CellRecord = {
+      id: spec.id, state: 'making', role: spec.role, idBase: spec.idBase, pid: 0,
+      cgroup: path.join(parentOf(spec.role), spec.id), environment: spec.environment, paths: spec.paths,
+    };
+    mkdirSync(bundle);
+    chmodSync(bundle, 0o711);
+    await writeRecord(places, record);
+    await Promise.all([mountIdmapped(spec.source, places.mount(spec.id), spec.idBase), writeBundle(spec, sources)]);
+    await runc(spec.id, ['create', '--bundle', bundle, '--pid-file', path.join(bundle, 'pid')]);
+    const pid = Number(await readFile(path.join(bundle, 'pid'), 'utf8'));
+    const network = await connect(spec, pid);
+    await runc(spec.id, ['start']);
+    await writeRecord(places, { ...record, state: 'up', pid });
+    return { walls: performance.now() - began - network, network };
+  };
+
+  const writeBundle = async (spec: CellSpec, sources: ReadonlyMap<string, string>): Promise<void> => {
+    const { program } = deps;
+    const bundle = places.cell(spec.id);
+    cgroups.limit(parentOf(spec.role), { weight: spec.role === 'production' ? 1000 : 50 });
+    const { resolver } = networks;
+    const resolvers = spec.network.kind === 'none' ? [resolver.fork] : resolver.production;
+    mkdirSync(places.sessions(spec.id), { mode: 0o700 });
+    await writeRootfs({ spec, bundle, resolvers, cli: 'bulkhead.cjs' });
+    const config = bundleConfig({
+      spec, bundle, sources, app: places.mount(spec.id), cgroup: path.join(parentOf(spec.role), spec.id),
+      node: program.node, programs: program.bundle, swap: cgroups.swap,
+    });
+    await writeFile(path.join(bundle, 'config.json'), JSON.stringify(config), { mode: 0o600 });
+  };
+
+  /** What can only be done once the namespaces stand; milliseconds that the network took. */
+  const connect = async (spec: CellSpec, pid: number): Promise<number> => {
+    const began = performance.now();
+    const network = networks
+      .attach(spec.id, pid, slotOf(spec.idBase), spec.network)
+      .then(() => performance.now() - began);
+    // The cell holds a mount of its own by now: the machine's table need not show one.
+    const [ms] = await Promise.all([network, refuseUserNamespaces(pid), unmountAndRemove(places.mount(spec.id))]);
+    return ms;
+  };
+
+  const stop = async (id: Id): Promise<void> => {
+    const record = await readRecord(places, id);
+    const groups = [path.join(parentOf('production'), id), path.join(parentOf('fork'), id)];
+    if (record !== undefined && record.state !== 'up') await endStrays(places.runtime, id);
+    for (const group of groups) cgroups.kill(group);
+    await Promise.all(groups.map((group) => emptied(cgroups, group)));
+    if (record !== undefined) await networks.detach(id, slotOf(record.idBase));
+    await endSupervisors(places.sessions(id));
+    await rm(path.join(places.runtime, id), { recursive: true, force: true });
+    await Promise.all(groups.map((group) => cgroups.remove(group)));
+    await unmountAndRemove(places.mount(id));
+    // Nothing of a cell's is mounted below it in this namespace: the one mount that was has its own directory.
+    await rm(places.cell(id), { recursive: true, force: true });
+    await tidy(deps);
+  };
+
+  const list = async (): Promise<RunningCell[]> => {
+    const ids = (['production', 'fork'] as const).flatMap((role) => cgroups.children(parentOf(role)));
+    const records = await Promise.all(
+      ids.map((name) => parseId(name)).filter((id) => id !== undefined).map((id) => readRecord(places, id)),
+    );
+    return records.filter(isUp).map(({ id, idBase, pid, cgroup }) => ({ id, idBase, pid, frozen: cgroups.frozen(cgroup) }));
+  };
+
+  /** The record of a cell that is up. Throws `wrong-state`. */
+  const running = async (id: Id): Promise<CellRecord> => {
+    const record = await readRecord(places, id);
+    if (!isUp(record)) throw new AppError('wrong-state', 'The cell is not running', { next: ['bulkhead up'] });
+    return record;
+  };
+
+  /** The group of a cell, whether it is up or half-made; undefined when there is none. */
+  const groupOf = (id: Id): string | undefined =>
+    (['production', 'fork'] as const).map((role) => path.join(parentOf(role), id)).find((group) => cgroups.exists(group));
+
+  const ceiling = (limits: { memory?: number; cpus?: number }): void => cgroups.limit(parentOf('fork'), limits);
+
+  return { start, stop, list, running, groupOf, ceiling };
+}
+
+/** Takes away what all cells share, when the last one has gone. */
+async function tidy({ places, cgroups, paths }: LifecycleDeps): Promise<void> {
+  const left = existsSync(places.root) ? await readdir(places.root) : [];
+  if (left.some((name) => !name.startsWith('.'))) return;
+  if (left.length > 0 && isMounted(places.root)) await unmount(places.root);
+  for (const role of ['production', 'forks']) {
+    const group = path.join(paths.cgroup, role);
+    if (cgroups.children(group).length === 0) await cgroups.remove(group);
+  }
+  if (cgroups.children(paths.cgroup).length === 0) await cgroups.remove(paths.cgroup);
+}
+
+/** Resolves when nothing lives in a group. Throws `timeout`. */
+export function emptied(cgroups: Cgroups, group: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      cancel();
+      reject(new AppError('timeout', `Processes of "${group}" did not end within ${KILL_WAIT} ms`));
+    }, KILL_WAIT);
+    const cancel = cgroups.whenEmpty(group, () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+/**
+ * No user namespace inside the cell's, whatever a filter misses. Written from
+ * outside: the file shows the limit of the reader's namespace, and needs
+ * CAP_SYS_RESOURCE in it, which nothing in the cell has.
+ */
+async function refuseUserNamespaces(pid: number): Promise<void> {
+  await exec('nsenter', ['--user', '-t', String(pid), '/usr/bin/tee', '/proc/sys/user/max_user_namespaces'], { input: '0', deadline: DEADLINE });
+}
+
+/**
+ * The real directories behind the accepted paths. Throws `bad-file` for one that
+ * is none, would cover a part of the cell, or would show our own state.
+ */
+async function checkPaths(spec: CellSpec, paths: Paths): Promise<ReadonlyMap<string, string>> {
+  const inside = (inner: string, outer: string): boolean => inner === outer || inner.startsWith(outer.endsWith('/') ? outer : `${outer}/`);
+  const entries = spec.paths.map(async (accepted): Promise<[string, string]> => {
+    const refuse = (why: string) => new AppError('bad-file', `Cannot show "${accepted}" in a cell: ${why}`);
+    if (path.resolve(accepted) !== accepted || accepted === '/') throw refuse('it is not an absolute path');
+    if (TAKEN.some((taken) => inside(accepted, taken))) throw refuse('that place is the cell’s own');
+    const source = await realpath(accepted).catch(() => undefined);
+    if (source === undefined) throw refuse('there is no such directory on this machine');
+    for (const own of [paths.state, paths.run])
+      if (inside(own, source) || inside(source, own)) throw refuse('it holds the state of Bulkhead');
+    return [accepted, source];
+  });
+  return new Map(await Promise.all(entries));
+}

@@ -1,0 +1,114 @@
+import { closeSync, constants, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
+import { PassThrough, Readable, Writable } from 'node:stream';
+import type { Id } from '../../core/ids.ts';
+import type { Session } from '../cells.ts';
+import type { Attachment } from './attach.ts';
+import type { Cgroups } from './cgroups.ts';
+import { letGo } from './holder.ts';
+import { emptied } from './lifecycle.ts';
+import { signalForeground } from './processes.ts';
+import { endSupervisor, supervisorOf } from './strays.ts';
+
+/** What a session object is made from. */
+export interface SessionInput {
+  id: Id;
+  directory: string;
+  group: string;
+  cgroups: Cgroups;
+  /** Undefined: it has a log instead of streams, or has ended. */
+  attachment: Attachment | undefined;
+  exit: Promise<number>;
+  /** Stops waiting for the exit code. */
+  release: () => void;
+  /** Called when this object is used no longer. */
+  gone: () => void;
+}
+
+/** Sizes beyond this are refused by the supervisor. */
+const LARGEST_TERMINAL = 1000;
+const RESIZE = 1;
+
+/** A session as the port shows it. */
+export function createSession(input: SessionInput): Session {
+  const { id, directory, group, cgroups, attachment } = input;
+  let over = false;
+  const leave = (): void => {
+    if (over) return;
+    over = true;
+    attachment?.close();
+    input.release();
+    input.gone();
+  };
+  return {
+    id,
+    stdin: attachment?.stdin ?? nowhere(),
+    stdout: attachment?.stdout ?? Readable.from([]),
+    stderr: attachment?.stderr ?? Readable.from([]),
+    exit: input.exit,
+    resize: (rows, columns) => resize(directory, rows, columns),
+    signal: async (name) => {
+      const pid = Number(readFileSync(path.join(directory, 'pid'), 'utf8'));
+      signalForeground(cgroups, group, pid, name);
+    },
+    end: async () => {
+      leave();
+      await endSession(cgroups, group, directory);
+    },
+    detach: leave,
+  };
+}
+
+/** Ends every process of a session and removes its files and group. Nothing left is a success. */
+export async function endSession(cgroups: Cgroups, group: string, directory: string): Promise<void> {
+  if (cgroups.populated(group)) {
+    cgroups.kill(group);
+    await emptied(cgroups, group);
+  }
+  const supervisor = supervisorOf(directory);
+  if (supervisor !== undefined) letGo(directory, supervisor);
+  await endSupervisor(directory);
+  await Promise.all([rm(directory, { recursive: true, force: true }), cgroups.remove(group)]);
+}
+
+/** A session whose command could not be started: it says why, and ends as a shell's would. */
+export function createFailedSession(id: Id, code: number, message: string): Session {
+  const stderr = new PassThrough();
+  stderr.end(`${message}\n`);
+  return {
+    id,
+    stdin: nowhere(),
+    stdout: Readable.from([]),
+    stderr,
+    exit: Promise.resolve(code),
+    resize: () => {},
+    signal: async () => {},
+    end: async () => {},
+    detach: () => {},
+  };
+}
+
+const nowhere = (): Writable => new Writable({ write: (_chunk, _encoding, done) => done() });
+
+/** Tells the supervisor a terminal's new size. Opened for both directions and without waiting, a FIFO never hangs. */
+function resize(directory: string, rows: number, columns: number): void {
+  const clamp = (value: number): number => Math.min(LARGEST_TERMINAL, Math.max(1, Math.trunc(value)));
+  try {
+    const fd = openSync(path.join(directory, 'ctl'), constants.O_RDWR | constants.O_NONBLOCK);
+    try {
+      writeSync(fd, `${RESIZE} ${clamp(rows)} ${clamp(columns)}\n`);
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    // The session has ended, or so many sizes wait that one more makes no difference.
+    if (!['ENOENT', 'EAGAIN'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  }
+}
+
+/** Writes what the supervisor needs of a session into its directory. */
+export function writeSessionFiles(directory: string, process: object): void {
+  mkdirSync(path.join(directory, 'exit'), { recursive: true, mode: 0o700 });
+  writeFileSync(path.join(directory, 'process.json'), JSON.stringify(process), { mode: 0o600 });
+}

@@ -1,0 +1,122 @@
+import { once } from 'node:events';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Duplex } from 'node:stream';
+import { AppError } from '../../contract/errors.ts';
+import { program, SAFE_ENVIRONMENT, start } from '../exec.ts';
+
+/** What a supervisor is started with. */
+export interface SupervisorInput {
+  /** The session's directory, with `process.json`. */
+  directory: string;
+  cell: string;
+  runtime: string;
+  stdin: boolean;
+  terminal: boolean;
+  /** A log instead of streams. */
+  log?: { file: string; bytes: number };
+  /** Called between the socket's being there and the command's start, so that no output is missed. */
+  connect: () => void;
+}
+
+/** A command that its supervisor has started. */
+export interface Supervised {
+  started: true;
+  /** Exit code; undefined when the supervisor ended without saying one. */
+  exit: Promise<number | undefined>;
+  /** Forgets the supervisor, which goes on alone. */
+  release(): void;
+}
+
+/** The command could not be started, and what the runtime said. */
+export interface NotStarted {
+  started: false;
+  message: string;
+}
+
+const DEADLINE = 30_000;
+
+/** Places of the pipes that the supervisor talks to its parent by (its `_OCI_…PIPE` variables). */
+const PIPE = { sync: 3, start: 4, attach: 5 } as const;
+
+/**
+ * Starts a command in a cell under a supervisor of its own (conmon(8)), which
+ * holds its streams, writes its log and its exit code, and does not need us.
+ */
+export async function supervise(input: SupervisorInput): Promise<Supervised | NotStarted> {
+  const child = await start('conmon', await supervisorArguments(input), {
+    stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
+    environment: {
+      ...SAFE_ENVIRONMENT,
+      _OCI_SYNCPIPE: String(PIPE.sync),
+      _OCI_STARTPIPE: String(PIPE.start),
+      ...(input.log === undefined ? { _OCI_ATTACHPIPE: String(PIPE.attach) } : {}),
+    },
+    detached: true,
+  });
+  // Node's types know five places at the most; each of ours is a socket pair.
+  const pipes: readonly unknown[] = child.stdio;
+  const [sync, go, attach] = [PIPE.sync, PIPE.start, PIPE.attach].map((at) => pipes[at] as Duplex);
+  if (sync === undefined || go === undefined || attach === undefined) throw new AppError('failed', 'Cannot start a supervisor');
+  for (const stream of [sync, go, attach]) stream.on('error', () => {});
+  const timer = setTimeout(() => child.kill('SIGKILL'), DEADLINE);
+  try {
+    const messages = readMessages(sync);
+    go.write('.');
+    if (input.log === undefined) {
+      await Promise.race([once(attach, 'data'), once(attach, 'end')]);
+      input.connect();
+      go.write('.');
+    }
+    const first = await messages.next();
+    if (first === undefined) throw new AppError('failed', 'The supervisor ended before the command began');
+    if (first.data < 0) return { started: false, message: first.message };
+    const exit = messages.next().then((last) => last?.data);
+    const release = (): void => {
+      child.unref();
+      sync.destroy();
+    };
+    return { started: true, exit, release };
+  } finally {
+    clearTimeout(timer);
+    go.destroy();
+    attach.destroy();
+  }
+}
+
+async function supervisorArguments(input: SupervisorInput): Promise<string[]> {
+  const { directory, log } = input;
+  return [
+    // Version 1: the process's number first, then its exit code.
+    ...['--api-version', '1', '--sync', '--exec', '--no-sync-log', '--full-attach'],
+    ...['--cid', input.cell, '--cuuid', path.basename(directory), '--name', path.basename(directory), '--bundle', directory],
+    ...['--runtime', await program('runc'), '--runtime-arg', '--root', '--runtime-arg', input.runtime],
+    ...['--runtime-opt', '--cgroup', '--runtime-opt', path.basename(directory)],
+    ...['--exec-process-spec', path.join(directory, 'process.json'), '--exit-dir', path.join(directory, 'exit')],
+    ...['--container-pidfile', path.join(directory, 'pid'), '--conmon-pidfile', path.join(directory, 'supervisor')],
+    ...(log === undefined
+      ? ['--exec-attach', '--log-path', 'off']
+      : ['--log-path', `k8s-file:${log.file}`, '--log-size-max', String(log.bytes)]),
+    ...(input.stdin ? ['--stdin'] : []),
+    // The end of a client is not the end of a terminal's input: another one may come back to it.
+    ...(input.terminal ? ['--terminal', '--leave-stdin-open'] : []),
+  ];
+}
+
+interface Message {
+  data: number;
+  message: string;
+}
+
+/** The supervisor's messages, one JSON object a line; undefined at the end. */
+function readMessages(stream: Duplex): { next(): Promise<Message | undefined> } {
+  const lines = createInterface({ input: stream })[Symbol.asyncIterator]();
+  return {
+    next: async () => {
+      const line = await lines.next();
+      if (line.done === true) return undefined;
+      const { data, message } = JSON.parse(line.value) as { data?: unknown; message?: unknown };
+      return { data: Number(data), message: String(message ?? '') };
+    },
+  };
+}
