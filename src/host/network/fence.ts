@@ -1,143 +1,117 @@
-import { closeSync, openSync } from 'node:fs';
-import { addressOf, call, closeFd, netnsCookie, tryCall } from '../syscalls.ts';
+import { open } from 'node:fs/promises';
+import { call, closeFd, netnsCookie } from '../syscalls.ts';
+import { type Hook, type Line, OP, assemble, attachProgram, closeProgram, loadProgram } from './bpf.ts';
 
 /**
- * A BPF program on a cgroup that refuses connect(2) and sendmsg(2) to loopback, for
- * sockets of this network namespace alone: pasta carries what a cell sends, and
- * without the fence the cell's root reached 127.0.0.1 of the machine by a route into
- * the tap. What pasta does inside the cell's namespace stays allowed.
+ * The fence around pasta: in the machine's own network namespace its sockets
+ * reach no loopback. Root of a cell can route 127.0.0.1 into its way out, and
+ * without the fence pasta carried that to the machine's own services.
  *
- * Port 53 of the machine's configured loopback resolvers is admitted.
- * Instruction encoding and helper numbers: linux/bpf.h; attach types since Linux 4.17.
+ * In other namespaces nothing is refused: pasta hands what came to a published
+ * port on the machine's loopback to the loopback of the cell.
  */
-const SYS_BPF = 321;
-const BPF_PROG_LOAD = 5;
-const BPF_PROG_ATTACH = 8;
-const PROG_TYPE_CGROUP_SOCK_ADDR = 18;
-const ATTACH = { connect4: 10, connect6: 11, sendmsg4: 14, sendmsg6: 15 } as const;
-const BPF_F_ALLOW_MULTI = 2;
+export interface FenceRules {
+  /** IPv4 loopback addresses of the machine's resolvers: port 53 there is admitted. */
+  resolvers: readonly string[];
+  /** An IPv4 address that exists nowhere, refused at once instead of after a time-out. */
+  nowhere: string;
+}
+
+/** struct bpf_sock_addr (linux/bpf.h): where its members lie. All in network byte order. */
+const CTX = { ip4: 4, ip6: 8, port: 24 } as const;
 const GET_NETNS_COOKIE = 122;
+/** htons(53) as a little-endian word. */
+const DNS_PORT = 53 << 8;
 
-/** Offsets in struct bpf_sock_addr. */
-const USER_IP4 = 4;
-const USER_IP6 = 8;
-const USER_PORT = 24;
+const HOOKS: readonly Hook[] = ['connect4', 'connect6', 'sendmsg4', 'sendmsg6'];
 
-type Instruction = Buffer;
-
-function instruction(code: number, dst: number, src: number, offset: number, immediate: number): Instruction {
-  const buffer = Buffer.alloc(8);
-  buffer.writeUInt8(code, 0);
-  buffer.writeUInt8((src << 4) | dst, 1);
-  buffer.writeInt16LE(offset, 2);
-  buffer.writeInt32LE(immediate | 0, 4);
-  return buffer;
+/**
+ * Puts the fence around the cgroup (v2) at `directory`: for every socket that is
+ * made in it from then on. Repeating it replaces the rules. Throws `unsupported`.
+ */
+export async function fence(directory: string, rules: FenceRules): Promise<void> {
+  const group = await open(directory, 'r');
+  try {
+    const home = homeCookie();
+    for (const hook of HOOKS) {
+      const program = loadProgram(hook, fenceCode(hook, home, rules));
+      try {
+        attachProgram(group.fd, hook, program);
+      } finally {
+        closeProgram(program);
+      }
+    }
+  } finally {
+    await group.close();
+  }
 }
 
-const load = (dst: number, offset: number): Instruction => instruction(0x61, dst, 6, offset, 0);
-const move = (dst: number, value: number): Instruction => instruction(0xb7, dst, 0, 0, value);
-const and = (dst: number, value: number): Instruction => instruction(0x57, dst, 0, 0, value);
-const EXIT = instruction(0x95, 0, 0, 0, 0);
-const ALLOW = [move(0, 1), EXIT];
-const REFUSE = [move(0, 0), EXIT];
-
-/** `then` runs where register 2, as an unsigned 32-bit number, is `value`. */
-function when(value: number, then: readonly Instruction[]): Instruction[] {
-  // JNE32: the low half alone is compared, so an address with its top bit set is no negative number.
-  return [instruction(0x56, 2, 0, then.length, value), ...then];
+/** Loads the fence without attaching it: whether this kernel can. Throws `unsupported`. */
+export function tryFence(): void {
+  const home = homeCookie();
+  for (const hook of HOOKS)
+    closeProgram(loadProgram(hook, fenceCode(hook, home, { resolvers: ['127.0.0.53'], nowhere: '169.254.77.1' })));
 }
 
-/** An address as the kernel keeps it: network order read as a little-endian number. */
-const asLoaded = (address: string): number => Buffer.from(address.split('.').map(Number)).readUInt32LE(0);
-const PORT_53 = Buffer.from([0, 53]).readUInt16LE(0);
-
-/** Allows register 2 == address with port 53 in register 3. */
-function admit(resolvers: readonly string[]): Instruction[] {
-  return resolvers.flatMap((address) => {
-    const port = [instruction(0x56, 3, 0, ALLOW.length, PORT_53), ...ALLOW];
-    return when(asLoaded(address), port);
-  });
-}
-
-/** Register 2 holds an IPv4 address: 127.0.0.0/8 and 0.0.0.0/8 mean this machine. */
-function judge4(resolvers: readonly string[]): Instruction[] {
-  return [...admit(resolvers), and(2, 0xff), ...when(127, REFUSE), ...when(0, REFUSE), ...ALLOW];
-}
-
-/** IPv6: ::1, ::, and the IPv4-mapped forms of what IPv4 is refused. */
-function judge6(resolvers: readonly string[]): Instruction[] {
-  const mapped = judge4(resolvers);
-  const low = [load(2, USER_IP6 + 12), load(3, USER_PORT)];
-  const third = [
-    load(2, USER_IP6 + 8),
-    ...when(asLoaded('0.0.255.255'), [...low, ...mapped]),
-    ...when(0, [load(2, USER_IP6 + 12), ...when(0, REFUSE), ...when(asLoaded('0.0.0.1'), REFUSE), ...ALLOW]),
-    ...ALLOW,
-  ];
-  return [load(2, USER_IP6), ...when(0, [load(2, USER_IP6 + 4), ...when(0, third)]), ...ALLOW];
-}
-
-function programFor(body: readonly Instruction[], home: bigint): Buffer {
-  const low = Number(home & 0xffff_ffffn);
-  const high = Number(home >> 32n);
-  return Buffer.concat([
-    instruction(0xbf, 6, 1, 0, 0),
-    instruction(0x85, 0, 0, 0, GET_NETNS_COOKIE),
-    // r3 = the home namespace's cookie, a 64-bit immediate in two instructions.
-    instruction(0x18, 3, 0, 0, low),
-    instruction(0, 0, 0, 0, high),
-    // Another namespace than the machine's: allowed.
-    instruction(0x1d, 0, 3, ALLOW.length, 0),
-    ...ALLOW,
-    ...body,
+/** The program for a hook: returns 1 to admit an address, 0 to refuse it (EPERM). */
+export function fenceCode(hook: Hook, home: bigint, rules: FenceRules): Buffer {
+  const destination = hook.endsWith('4') ? lines4(rules) : lines6();
+  return assemble([
+    { op: OP.move, dst: 6, src: 1 },
+    { op: OP.helper, imm: GET_NETNS_COOKIE },
+    { load64: home, dst: 3 },
+    { op: OP.ifNotSame64, dst: 0, src: 3, to: 'admit' },
+    ...destination,
+    { label: 'refuse' },
+    { op: OP.set, dst: 0, imm: 0 },
+    { op: OP.exit },
+    { label: 'admit' },
+    { op: OP.set, dst: 0, imm: 1 },
+    { op: OP.exit },
   ]);
 }
 
-/** Puts the fence on a cgroup of the v2 tree; `resolvers` are loopback addresses whose port 53 is admitted. Throws `SyscallError`. */
-export function fence(cgroup: string, resolvers: readonly string[]): void {
-  const home = homeCookie();
-  const four = [load(2, USER_IP4), load(3, USER_PORT), ...judge4(resolvers)];
-  const six = judge6(resolvers);
-  const directory = openSync(cgroup, 'r');
-  try {
-    for (const [type, body] of [[ATTACH.connect4, four], [ATTACH.connect6, six], [ATTACH.sendmsg4, four], [ATTACH.sendmsg6, six]] as const)
-      attach(directory, programFor(body, home), type);
-  } finally {
-    closeSync(directory);
-  }
+/** 127.0.0.0/8, and 0.0.0.0/8: connecting to 0.0.0.0 reaches loopback. */
+function lines4({ resolvers, nowhere }: FenceRules): Line[] {
+  return [
+    { op: OP.load32, dst: 2, src: 6, off: CTX.ip4 },
+    { op: OP.load32, dst: 4, src: 6, off: CTX.port },
+    ...resolvers.flatMap((address, index): Line[] => [
+      { op: OP.ifNotEqual32, dst: 2, imm: word(address), to: `after ${index}` },
+      { op: OP.ifEqual32, dst: 4, imm: DNS_PORT, to: 'admit' },
+      { label: `after ${index}` },
+    ]),
+    { op: OP.ifEqual32, dst: 2, imm: word(nowhere), to: 'refuse' },
+    { op: OP.and, dst: 2, imm: 0xff },
+    { op: OP.ifEqual32, dst: 2, imm: 127, to: 'refuse' },
+    { op: OP.ifNotEqual32, dst: 2, imm: 0, to: 'admit' },
+  ];
 }
 
-function attach(cgroup: number, code: Buffer, type: number): void {
-  const license = Buffer.from('GPL\0');
-  const attributes = Buffer.alloc(144);
-  attributes.writeUInt32LE(PROG_TYPE_CGROUP_SOCK_ADDR, 0);
-  attributes.writeUInt32LE(code.length / 8, 4);
-  attributes.writeBigUInt64LE(addressOf(code), 8);
-  attributes.writeBigUInt64LE(addressOf(license), 16);
-  // expected_attach_type
-  attributes.writeUInt32LE(type, 68);
-  const program = call('syscallPointers', 'bpf(PROG_LOAD)', SYS_BPF, BPF_PROG_LOAD, attributes, attributes.length, null, 0, 0);
-  try {
-    const target = Buffer.alloc(144);
-    target.writeUInt32LE(cgroup, 0);
-    target.writeUInt32LE(program, 4);
-    target.writeUInt32LE(type, 8);
-    target.writeUInt32LE(BPF_F_ALLOW_MULTI, 12);
-    call('syscallPointers', 'bpf(PROG_ATTACH)', SYS_BPF, BPF_PROG_ATTACH, target, target.length, null, 0, 0);
-  } finally {
-    closeFd(program);
-  }
+/**
+ * All of ::/64: `::` and `::1`, and every IPv4 address in an IPv6 coat
+ * (::ffff:127.0.0.1), which pasta has no use for: it speaks IPv4 through IPv4 addresses.
+ */
+function lines6(): Line[] {
+  return [
+    { op: OP.load32, dst: 2, src: 6, off: CTX.ip6 },
+    { op: OP.ifNotEqual32, dst: 2, imm: 0, to: 'admit' },
+    { op: OP.load32, dst: 2, src: 6, off: CTX.ip6 + 4 },
+    { op: OP.ifNotEqual32, dst: 2, imm: 0, to: 'admit' },
+  ];
 }
 
-const AF_INET = 2;
-const SOCK_DGRAM = 2;
+/** An IPv4 address as a little-endian word. */
+const word = (address: string): number => Buffer.from(address.split('.').map(Number)).readUInt32LE(0);
 
-/** The cookie of the namespace that this process runs in: the machine's. */
+/** The cookie of the network namespace that this process is in: the machine's. */
 function homeCookie(): bigint {
-  const socket = tryCall('socket', AF_INET, SOCK_DGRAM, 0);
+  const AF_INET = 2;
+  const SOCK_DGRAM_CLOEXEC = 2 | 0o2000000;
+  const fd = call('socket', 'socket', AF_INET, SOCK_DGRAM_CLOEXEC, 0);
   try {
-    return netnsCookie(socket);
+    return netnsCookie(fd);
   } finally {
-    closeFd(socket);
+    closeFd(fd);
   }
 }

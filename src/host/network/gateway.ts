@@ -1,86 +1,105 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { exec } from '../exec.ts';
-
-/** The gateway's address, which every fork asks for names and sends everything to. */
-export const GATEWAY = '169.254.77.1';
+import { AppError } from '../../contract/errors.ts';
+import { exec, program, type ExecResult } from '../exec.ts';
+import { GATEWAY_BATCH, GATEWAY_SYSCTLS, REFUSE_ALL, addressOfSlot, cellBatch, linkBatch, linkName } from './gateway-rules.ts';
 
 /**
- * The namespace that forks' networks end in. It has no way on: every packet that a
- * fork sends is local there (a `local default` route for all that does not come from
- * its own loopback), nothing listens, and so everything is refused at once, by the
- * rules or, where they were flushed, by the kernel itself.
+ * The gateway's network namespace: where every fork's network ends. It has no
+ * route to the machine, to production or to other forks; what a fork sends is
+ * local there, and nothing listens.
  */
-export interface GatewayNamespace {
-  /** Makes it where it is missing or half-made. */
+export interface Gateway {
+  /** Makes the namespace where it is missing; where it is there, puts its rules back. */
   prepare(): Promise<void>;
-  /** Runs `ip -batch` in it. */
-  ip(lines: readonly string[]): Promise<void>;
-  remove(): Promise<void>;
+  /** Lays a cell's link: `pid` lives in the cell's namespace. A link of the slot that is there is replaced. */
+  link(slot: number, pid: number): Promise<void>;
+  /** Takes the link away, both ends. None there is a success. */
+  unlink(slot: number): Promise<void>;
+  teardown(): Promise<void>;
+  /** The namespace's file, for `nsenter --net`. */
+  readonly namespace: string;
 }
 
-/** A new namespace inherits the machine's settings (ip_forward=1 beside Docker): each is said. */
-const SETTINGS = `set -e
-cd /proc/sys/net/ipv4
-echo 0 > ip_forward
-for each in all default; do
-  echo 0 > conf/$each/forwarding; echo 1 > conf/$each/rp_filter; echo 1 > conf/$each/arp_filter
-  echo 0 > conf/$each/accept_redirects; echo 0 > conf/$each/send_redirects; echo 0 > conf/$each/accept_source_route
+/** Magic of nsfs (linux/magic.h): a file of that type is a pinned namespace. */
+const NSFS_MAGIC = 0x6e736673;
+/** Milliseconds. */
+const DEADLINE = 10_000;
+
+/**
+ * Runs in the new namespace, which lives as long as this script unless the last
+ * line is reached: so the file is either no namespace, or a whole one. The mount
+ * spreads as its parent's do: where namespaces of other services get a copy, they
+ * also see it go, and none keeps it alive. Settings come as arguments `path=value`.
+ */
+const MAKE = `
+set -eu
+file=$1 batch=$2 rules=$3; shift 3
+for setting; do
+  target=/proc/sys/net/\${setting%%=*}
+  case $target in */ipv6/*) [ -e "$target" ] || continue ;; esac
+  echo "\${setting#*=}" > "$target"
 done
-if [ -d /proc/sys/net/ipv6 ]; then
-  for each in all default; do echo 1 > /proc/sys/net/ipv6/conf/$each/disable_ipv6; done
-fi`;
-
-const ADDRESSES = [
-  'link set lo up',
-  `addr add ${GATEWAY}/32 dev lo`,
-  'rule add pref 10 not iif lo lookup 100',
-  'route add local default dev lo table 100',
-];
-
-const RULES = `table inet bulkhead {
-  chain input {
-    type filter hook input priority filter; policy drop;
-    iif lo accept
-    meta l4proto tcp reject with tcp reset
-    reject with icmpx admin-prohibited
-  }
-  chain forward {
-    type filter hook forward priority filter; policy drop;
-  }
-}
+printf %s "$batch" | ip -batch -
+printf %s "$rules" | nft -f -
+mount --bind /proc/self/ns/net "$file"
 `;
 
-export function createGatewayNamespace(run: string): GatewayNamespace {
-  const directory = path.join(run, 'network');
-  const file = path.join(directory, 'gateway.netns');
-  const ready = path.join(directory, 'gateway.ready');
-  const inside = (program: string, args: readonly string[], input = ''): Promise<unknown> =>
-    exec('nsenter', [`--net=${file}`, '--', program, ...args], { input });
+export function createGateway(deps: { run: string }): Gateway {
+  const namespace = path.join(deps.run, 'gateway.netns');
 
-  const pinned = async (): Promise<boolean> =>
-    (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').some((line) => line.split(' ')[4] === file);
+  const inside = (command: readonly string[], input: string, accept: readonly number[] = [0]): Promise<ExecResult> =>
+    exec('nsenter', [`--net=${namespace}`, ...command], { input, accept, deadline: DEADLINE });
 
-  async function remove(): Promise<void> {
-    await rm(ready, { force: true });
-    if (await pinned()) await exec('umount', ['--lazy', file]);
-    await rm(file, { force: true });
+  async function addLink(slot: number, pid: number): Promise<ExecResult> {
+    return inside(['ip', '-batch', '-'], linkBatch(slot, pid), [0, 1]);
   }
 
   return {
-    remove,
-    ip: async (lines) => void (await inside('ip', ['-batch', '-'], `${lines.join('\n')}\n`)),
+    namespace,
     async prepare() {
-      const whole = await readFile(ready, 'utf8').then(() => true, () => false);
-      if (whole && (await pinned())) return;
-      await remove();
-      await mkdir(directory, { recursive: true, mode: 0o700 });
-      await writeFile(file, '', { mode: 0o600 });
-      await exec('unshare', [`--net=${file}`, '--', 'true']);
-      await inside('sh', ['-c', SETTINGS]);
-      await inside('ip', ['-batch', '-'], `${ADDRESSES.join('\n')}\n`);
-      await inside('nft', ['-f', '-'], RULES);
-      await writeFile(ready, '', { mode: 0o600 });
+      if (await pinned(namespace)) {
+        await inside(['nft', '-f', '-'], REFUSE_ALL);
+        return;
+      }
+      await Promise.all(['ip', 'nft', 'unshare', 'nsenter'].map(program));
+      await mkdir(deps.run, { recursive: true });
+      await writeFile(namespace, '', { mode: 0o600 });
+      const script = ['sh', '-c', MAKE, 'sh', namespace, GATEWAY_BATCH, REFUSE_ALL, ...GATEWAY_SYSCTLS];
+      await exec('unshare', ['--net', ...script], { deadline: DEADLINE });
+    },
+    async link(slot, pid) {
+      let added = await addLink(slot, pid);
+      // What a killed start left, or a cell that ended a moment ago: the kernel takes namespaces away later.
+      if (/File exists/.test(added.stderr)) {
+        await this.unlink(slot);
+        added = await addLink(slot, pid);
+      }
+      if (added.code !== 0)
+        throw new AppError('failed', `Cannot lay the link of a cell's network (address ${addressOfSlot(slot)})`, {
+          why: added.stderr.trim().slice(0, 300),
+          next: ['bulkhead doctor'],
+        });
+      await exec('nsenter', [`--net=/proc/${pid}/ns/net`, 'ip', '-batch', '-'], {
+        input: cellBatch(slot),
+        deadline: DEADLINE,
+      });
+    },
+    async unlink(slot) {
+      if (!(await pinned(namespace))) return;
+      const gone = await inside(['ip', 'link', 'del', linkName(slot)], '', [0, 1]);
+      if (gone.code !== 0 && !/Cannot find device/.test(gone.stderr))
+        throw new AppError('failed', `Cannot take the link ${linkName(slot)} away`, { why: gone.stderr.trim().slice(0, 300) });
+    },
+    async teardown() {
+      // More than once: two daemons that started at the same time may have pinned one over the other.
+      while (await pinned(namespace)) await exec('umount', [namespace], { deadline: DEADLINE });
+      await rm(namespace, { force: true });
     },
   };
+}
+
+async function pinned(file: string): Promise<boolean> {
+  const found = await statfs(file).catch(() => undefined);
+  return found?.type === NSFS_MAGIC;
 }

@@ -1,106 +1,167 @@
 import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '../../contract/errors.ts';
 import type { Id } from '../../core/ids.ts';
-import type { CellNetwork } from '../cells.ts';
-import { createCgroups } from '../cells/cgroups.ts';
+import { type Cgroups, createCgroups } from '../cells/cgroups.ts';
 import { program, start } from '../exec.ts';
-import type { Paths } from '../paths.ts';
 import { fence } from './fence.ts';
+import { type Port, firstFree, mustBeFree, portArguments } from './ports.ts';
+import { GATEWAY_ADDRESS, type Resolvers } from './resolvers.ts';
 
-/** Where a production cell asks for names; pasta passes it on to the machine's own server. */
-export const PRODUCTION_RESOLVER = '169.254.77.53';
-
-/** Milliseconds for pasta to have set the interface up. */
-const READY = 5000;
-
-/** The fence's cgroup holds the process before pasta's first instruction; arguments stay arguments. */
-const LAUNCH = 'echo $$ > "$1" && shift && exec "$@"';
-
-/** Production's way out and in: one pasta(1) for each cell, in a fenced cgroup of its own. */
-export interface Pastas {
-  attach(cell: Id, pid: number, network: Extract<CellNetwork, { kind: 'out' }>): Promise<void>;
-  alive(cell: Id): boolean;
-  detach(cell: Id): Promise<void>;
-  detachAll(): Promise<void>;
+/**
+ * Ways out through pasta: one process for each cell, in a cgroup of its own behind
+ * the fence. It needs no forwarding and no rules of the machine, and goes on while
+ * the daemon is away. The cgroup is how the next daemon finds it: no number that
+ * another process could have got.
+ */
+export interface WaysOut {
+  /** Starts the cell's way out; one that is there is replaced. Throws `exists` for a port that is taken. */
+  open(cell: Id, pid: number, ports: readonly Port[]): Promise<void>;
+  /** True while it lives; undefined: the cell has none. */
+  alive(cell: Id): boolean | undefined;
+  /** Ends it. None there is a success. False: there was none. */
+  close(cell: Id): Promise<boolean>;
+  closeAll(): Promise<void>;
 }
 
-export function createPastas(paths: Paths): Pastas {
-  const cgroups = createCgroups();
-  const all = path.join(paths.cgroup, 'pasta');
-  const group = (cell: Id): string => path.join(all, cell);
-  const logFile = (cell: Id): string => path.join(paths.run, 'network', `pasta-${cell}.log`);
+/** Milliseconds until the interface must be there; 30 to 80 are usual. */
+const READY_DEADLINE = 5000;
+/** Milliseconds for it to be gone after SIGKILL. */
+const END_DEADLINE = 5000;
 
-  async function detach(cell: Id): Promise<void> {
-    cgroups.kill(group(cell));
-    for (let waited = 0; cgroups.populated(group(cell)) && waited < 2000; waited += 5) await delay(5);
-    await cgroups.remove(group(cell));
-    await rm(logFile(cell), { force: true });
+/**
+ * Enters the group, and becomes pasta: so its first instruction runs behind the fence. The
+ * log is bounded (1 MiB, in blocks of 512 bytes), and a full one is no reason to end.
+ */
+const ENTER = `set -eu; trap '' XFSZ; ulimit -f 2048; echo $$ > "$1/cgroup.procs"; shift; exec "$@"`;
+
+export function createWaysOut(deps: { run: string; cgroup: string; resolvers: () => Resolvers }): WaysOut {
+  const cgroups = createCgroups();
+  const all = path.join(deps.cgroup, 'pasta');
+  const logs = path.join(deps.run, 'pasta');
+  const groupOf = (cell: Id): string => path.join(all, cell);
+  const logOf = (cell: Id): string => path.join(logs, `${cell}.log`);
+
+  async function close(cell: Id): Promise<boolean> {
+    const known = cgroups.exists(groupOf(cell));
+    if (known) await endGroup(cgroups, groupOf(cell));
+    await rm(logOf(cell), { force: true });
+    return known;
+  }
+
+  async function launch(cell: Id, pid: number, ports: readonly Port[]): Promise<void> {
+    const { forwarded } = deps.resolvers();
+    const pasta = await program('pasta');
+    const args = [...PLAIN, ...(await outside()), ...portArguments(ports), ...forward(forwarded), String(pid)];
+    cgroups.make(groupOf(cell));
+    const directory = cgroups.directory(groupOf(cell));
+    await fence(directory, { resolvers: forwarded === undefined ? [] : [forwarded], nowhere: GATEWAY_ADDRESS });
+    await mkdir(logs, { recursive: true, mode: 0o700 });
+    const log = await open(logOf(cell), 'w', 0o600);
+    const child = await start('sh', ['-c', ENTER, 'sh', directory, pasta, ...args], {
+      stdio: ['ignore', 'ignore', log.fd],
+      detached: true,
+    }).finally(() => log.close());
+    child.unref();
+    const ended = new Promise<true>((resolve) => {
+      child.once('exit', () => resolve(true));
+      child.once('error', () => resolve(true));
+    });
+    await ready(cell, pid, ended);
+  }
+
+  /** Waits for the default route inside the cell: the last thing that pasta makes. */
+  async function ready(cell: Id, pid: number, ended: Promise<true>): Promise<void> {
+    const late = performance.now() + READY_DEADLINE;
+    while (!(await hasDefaultRoute(pid))) {
+      const over = await Promise.race([ended, sleep(2, false)]);
+      if (!over && performance.now() < late) continue;
+      throw new AppError(over ? 'failed' : 'timeout', 'Cannot open the way out of a cell: pasta did not start', {
+        why: await lastWords(logOf(cell)),
+        next: ['bulkhead doctor'],
+      });
+    }
   }
 
   return {
-    detach,
-    alive: (cell) => cgroups.processes(group(cell)).length > 0,
-    async detachAll() {
-      for (const name of cgroups.children(all)) await detach(name as Id);
-      await cgroups.remove(all);
-    },
-    async attach(cell, pid, network) {
-      await detach(cell);
-      cgroups.make(group(cell));
-      const directory = cgroups.directory(group(cell));
-      fence(directory, await loopbackResolvers());
-      await mkdir(path.dirname(logFile(cell)), { recursive: true, mode: 0o700 });
-      const log = await open(logFile(cell), 'w', 0o600);
-      const pasta = await program('pasta');
-      const child = await start('sh', ['-c', LAUNCH, 'sh', path.join(directory, 'cgroup.procs'), pasta, ...argumentsFor(pid, network)], {
-        stdio: ['ignore', log.fd, log.fd],
-        detached: true,
-      });
-      await log.close();
-      child.unref();
-      let ended = false;
-      child.once('exit', () => (ended = true));
-      for (const end = performance.now() + READY; !(await hasDefaultRoute(pid)); await delay(3)) {
-        if (!ended && performance.now() < end) continue;
-        const said = (await readFile(logFile(cell), 'utf8').catch(() => '')).trim().slice(-400);
-        await detach(cell);
-        throw failure(network, said, ended);
+    close,
+    async open(cell, pid, ports) {
+      await close(cell);
+      await mustBeFree(ports);
+      try {
+        await launch(cell, pid, ports);
+        const missing = await firstFree(ports);
+        if (missing !== undefined) throw new AppError('failed', `Cannot publish ${missing}: pasta did not get it`);
+      } catch (error) {
+        await close(cell);
+        throw error;
       }
+    },
+    alive: (cell) => (cgroups.exists(groupOf(cell)) ? cgroups.populated(groupOf(cell)) : undefined),
+    async closeAll() {
+      for (const cell of cgroups.children(all)) await close(cell as Id);
+      await cgroups.remove(all);
+      await rm(logs, { recursive: true, force: true });
     },
   };
 }
 
+/** Ends all that lives in a group, and takes it away. Throws `timeout`: a process may wait for a disk. */
+async function endGroup(cgroups: Cgroups, group: string): Promise<void> {
+  cgroups.kill(group);
+  for (const late = performance.now() + END_DEADLINE; cgroups.populated(group); await sleep(2))
+    if (performance.now() > late) throw new AppError('timeout', 'The way out of a cell does not end', { why: group });
+  await cgroups.remove(group);
+}
+
 /**
- * The defaults of -T, -U and the gateway's mapping would open the machine's loopback.
- * --runas 0: uid 0 owns the cell's user namespace. -f: no pid file, which pasta's
- * AppArmor profile allows in few places.
+ * For every cell. `-T none -U none --no-map-gw`: or the cell's loopback, and its
+ * gateway address, would be the machine's loopback. `--runas 0`: uid 0 owns the
+ * cell's user namespace. Its name inside is eth0 whatever the machine's is.
  */
-function argumentsFor(pid: number, network: Extract<CellNetwork, { kind: 'out' }>): string[] {
-  const ports = network.ports.map(({ host, cell, address }) => `${address === undefined ? '' : `${address}/`}${host}:${cell}`);
-  const listen = ports.length === 0 ? ['-t', 'none', '-u', 'none'] : ports.flatMap((port) => ['-t', port, '-u', port]);
-  return [
-    '-f', '-q', '--config-net', ...listen, '-T', 'none', '-U', 'none', '--no-map-gw', '--dns-forward', PRODUCTION_RESOLVER,
-    '--runas', '0', String(pid),
-  ];
+const PLAIN = ['-f', '-q', '--config-net', '-I', 'eth0', '-T', 'none', '-U', 'none', '--no-map-gw', '--runas', '0'] as const;
+
+const forward = (resolver: string | undefined): string[] => (resolver === undefined ? [] : ['--dns-forward', GATEWAY_ADDRESS]);
+
+/**
+ * pasta gives the cell the machine's address, so that it is not the machine that
+ * answers there. A machine without a default route (offline, or not yet online
+ * after a boot) has none to give: it gets one of its own, and published ports
+ * work at once; so does the way out when the network comes, as it is ordinary sockets.
+ */
+async function outside(): Promise<string[]> {
+  if (await hasDefaultRoute(process.pid, '')) return [];
+  return ['-4', '-i', 'lo', '-a', '100.127.255.1', '-n', '24', '-g', '100.127.255.254', '-M', '02:00:64:7f:ff:fe'];
 }
 
-/** A default route besides none: pasta has configured the interface (proc_pid_net(5)). */
-async function hasDefaultRoute(pid: number): Promise<boolean> {
-  const routes = await readFile(`/proc/${pid}/net/route`, 'utf8').catch(() => '');
-  return routes.split('\n').slice(1).some((line) => line.split('\t')[1] === '00000000');
+/** Whether the network namespace of a process has a default route, by `name` (any: ''). Two files that the kernel writes. */
+async function hasDefaultRoute(pid: number, name = 'eth0'): Promise<boolean> {
+  const [four, six] = await Promise.all(
+    ['route', 'ipv6_route'].map((file) => readFile(`/proc/${pid}/net/${file}`, 'utf8').catch(() => '')),
+  );
+  return isDefault4(four ?? '', name) || isDefault6(six ?? '', name);
 }
 
-function failure(network: Extract<CellNetwork, { kind: 'out' }>, said: string, ended: boolean): AppError {
-  const ports = network.ports.map((port) => port.host).join(', ');
-  if (/in use|bind|listen|port/i.test(said) && ports !== '')
-    return new AppError('failed', `Cannot publish the ports ${ports}: one of them is in use on this machine`, { why: said, next: [`ss -ltnp`] });
-  return new AppError('failed', `The network of the cell did not come up${ended ? ': pasta ended' : ' in time'}`, { why: said, next: ['bulkhead doctor'] });
+/** Destination and mask are zero (Documentation: proc(5), /proc/net/route). */
+function isDefault4(text: string, name: string): boolean {
+  return text.split('\n').slice(1).some((line) => {
+    const [device, destination, , , , , , mask] = line.split(/\s+/);
+    return destination === '00000000' && mask === '00000000' && (name === '' || device === name);
+  });
 }
 
-/** Servers of /etc/resolv.conf that are the machine's own loopback (127.0.0.53 of systemd-resolved). */
-async function loopbackResolvers(): Promise<string[]> {
-  const text = await readFile('/etc/resolv.conf', 'utf8').catch(() => '');
-  return [...text.matchAll(/^\s*nameserver\s+(127\.\d+\.\d+\.\d+)\s*$/gm)].map((match) => match[1] ?? '');
+/** ::/0 on a device that is not `lo`, where the kernel keeps its own refusal of everything. */
+function isDefault6(text: string, name: string): boolean {
+  return text.split('\n').some((line) => {
+    const fields = line.trim().split(/\s+/);
+    const device = fields.at(-1) ?? 'lo';
+    return /^0{32}$/.test(fields[0] ?? '') && fields[1] === '00' && device !== 'lo' && (name === '' || device === name);
+  });
+}
+
+/** What pasta said last; its complaints that there is no syslog left out. */
+async function lastWords(file: string): Promise<string> {
+  const text = await readFile(file, 'utf8').catch(() => '');
+  return text.split('\n').filter((line) => line !== '' && !line.includes('to syslog')).slice(-3).join('; ').slice(0, 300);
 }
