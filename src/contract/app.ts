@@ -57,7 +57,6 @@ export const app = {
       id: text('its UUID'),
       files: data('files, directories and links taken in', z.number()),
       bytes: data('bytes of file content taken in', z.number()),
-      renamed: data('files whose owner became 1000 (agent) inside', z.number()),
       proposal: data('whether it brought a bulkhead.yaml, which waits to be accepted', z.boolean()),
     },
     examples: ['bulkhead create shop --from ./shop', 'bulkhead create blog'],

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { ProgressEvent } from '../contract/events.ts';
 import type { Id } from '../core/ids.ts';
-import type { MachineSize } from '../core/room.ts';
+import { forksCeiling, type MachineSize } from '../core/room.ts';
 import type { Plan } from '../core/steps.ts';
 import { createBtrfsVolumes } from '../host/btrfs/volumes.ts';
 import { createRuncCells } from '../host/cells/cells.ts';
@@ -113,6 +113,8 @@ export async function assemble(options: Options): Promise<Daemon> {
 
   const opened = await volumes.open();
   await networks.prepare();
+  // Forks share a parent with a ceiling: production has what is above it.
+  await cells.ceiling(forksCeiling(options.machine));
   if (opened) {
     parts().recovered.push(...(await runner.recover()), ...(await sweep(parts())));
     for (const said of parts().recovered) log.warn('recovered', { what: said });

@@ -71,7 +71,7 @@ export function createReaper(parts: () => Parts, times: ReaperTimes): Reaper {
     const room = await parts().volumes.room();
     if (room === undefined) return;
     const floor = parts().floor();
-    await parts().volumes.capForks?.(Math.max(0, room.free + room.forks - floor));
+    await parts().volumes.capForks(Math.max(0, room.free + room.forks - floor));
     if (room.free >= (belowSince === undefined ? floor : calm(floor))) return thawAll();
     if (belowSince === undefined) {
       belowSince = now;
