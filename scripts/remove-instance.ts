@@ -1,8 +1,10 @@
 // Takes one instance down and deletes its state: for tests, the demo, and uninstalling.
 // Its daemon must have ended. Asks nothing: the name is given by who made the instance.
-import { rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
+import { parseId } from '../src/core/ids.ts';
 import { createBtrfsVolumes } from '../src/host/btrfs/volumes.ts';
 import { createRuncCells } from '../src/host/cells/cells.ts';
+import { createCgroups } from '../src/host/cells/cgroups.ts';
 import { createNetworks } from '../src/host/network/networks.ts';
 import { pathsOf } from '../src/host/paths.ts';
 import { releaseRegion } from '../src/daemon/slots.ts';
@@ -15,8 +17,11 @@ export async function removeInstance(name: string): Promise<void> {
   const networks = createNetworks({ paths });
   const bundle = fileURLToPath(new URL('../dist', import.meta.url));
   const cells = createRuncCells({ paths, networks, program: { node: process.execPath, bundle } });
-  for (const cell of await cells.list()) await cells.stop(cell.id);
+  // A daemon that was killed in the middle of a start leaves a cell that is not up: its directory tells.
+  const left = (await readdir(`${paths.run}/cells`).catch(() => [])).flatMap((entry) => parseId(entry) ?? []);
+  for (const id of new Set([...(await cells.list()).map((cell) => cell.id), ...left])) await cells.stop(id);
   await networks.teardown();
+  await createCgroups().remove(paths.cgroup);
   await createBtrfsVolumes({ paths }).close();
   await rm(paths.state, { recursive: true, force: true });
   await rm(paths.run, { recursive: true, force: true });
