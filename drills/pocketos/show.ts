@@ -1,0 +1,54 @@
+// What a person sees of the demo. With --json nothing but the last line.
+
+import { setTimeout as wait } from 'node:timers/promises';
+
+export interface Show {
+  /** A new scene: its title, and a line or two of what it is about. */
+  scene(title: string, ...text: string[]): Promise<void>;
+  /** A command that somebody types. */
+  command(who: string, line: string): Promise<void>;
+  /** What a program answered, as it stands. */
+  output(text: string): void;
+  say(text: string): void;
+  pause(ms: number): Promise<void>;
+}
+
+/** `paced`: a person watches, and needs a moment for each thing. */
+export function createShow(options: { silent: boolean; paced: boolean; color: boolean }): Show {
+  const paint = (code: number, text: string): string => (options.color ? `\u001b[${code}m${text}\u001b[0m` : text);
+  const print = (text: string): void => {
+    if (!options.silent) process.stdout.write(`${text}\n`);
+  };
+  const pause = async (ms: number): Promise<void> => {
+    if (options.paced) await wait(ms);
+  };
+  return {
+    pause,
+    say: print,
+    async scene(title, ...text) {
+      print(`\n${paint(1, title)}`);
+      for (const line of text) print(line);
+      await pause(1200);
+    },
+    async command(who, line) {
+      print(`  ${paint(36, `${who} $`)} ${line}`);
+      await pause(700);
+    },
+    output(text) {
+      const trimmed = text.replace(/\s+$/, '');
+      if (trimmed !== '') for (const line of trimmed.split('\n')) print(`    ${paint(2, line.trimEnd())}`);
+    },
+  };
+}
+
+/** Columns as wide as their widest cell; the first row is the head. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => [...(row[column] ?? '')].length)));
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - [...cell].length))
+      .join('  ')
+      .trimEnd();
+  const rule = widths.map((width) => '─'.repeat(width)).join('  ');
+  return [...rows.slice(0, 1).map(line), rule, ...rows.slice(1).map(line)].map((text) => `  ${text}`).join('\n');
+}
