@@ -12,7 +12,9 @@ export function createLocks(): Locks {
   const held = new Set<string>();
   const demandFree = (name: string): void => {
     if (held.has(name))
-      throw new AppError('busy', `Another operation is working on "${name}"`, { next: ['bulkhead ls', 'the same command again, when it is done'] });
+      throw new AppError('busy', `Another operation is working on "${name}"`, {
+        next: ['bulkhead ls', 'the same command again, when it is done'],
+      });
   };
   return {
     demandFree,

@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac, timingSafeEqual, type KeyObject } from 'node:crypto';
 import type { AuditRecord } from '../contract/authority.ts';
 
 /** Bytes of a line at the most, its end included; arguments that are longer are cut. */
@@ -24,7 +24,7 @@ const MAC = 64;
 const SUFFIX = BEFORE_MAC.length + MAC + AFTER_MAC.length;
 
 /** The next record of a chain, as one line. Its MAC covers all bytes before it, and the MAC of the record before. */
-export function seal(entry: Entry, at: string, from: { head: Head; key: Buffer }): { line: Buffer; head: Head } {
+export function seal(entry: Entry, at: string, from: { head: Head; key: KeyObject }): { line: Buffer; head: Head } {
   const { head, key } = from;
   const seq = head.seq + 1;
   const body = fitting({ seq, at, ...entry }).subarray(0, -1);
@@ -33,7 +33,11 @@ export function seal(entry: Entry, at: string, from: { head: Head; key: Buffer }
 }
 
 /** What a line holds that should follow `head`, or what is wrong with it. */
-export function check(line: Buffer, head: Head, key: Buffer): { head: Head; record: AuditRecord } | { wrong: string } {
+export function check(
+  line: Buffer,
+  head: Head,
+  key: KeyObject,
+): { head: Head; record: AuditRecord } | { wrong: string } {
   const record = parseRecord(line);
   const body = line.subarray(0, -SUFFIX);
   const mac = line.subarray(line.length - MAC - AFTER_MAC.length, -AFTER_MAC.length).toString('latin1');
@@ -60,7 +64,8 @@ export function parseRecord(line: Buffer): AuditRecord | undefined {
   }
 }
 
-const macOf = (before: string, body: Buffer, key: Buffer): string =>
+/** With a KeyObject: from bytes, each call makes one anew, which takes 18 µs instead of 3, and far more in a burst. */
+const macOf = (before: string, body: Buffer, key: KeyObject): string =>
   createHmac('sha256', key).update(before).update('\n').update(body).digest('hex');
 
 /** JSON within the limit of a line: arguments are cut first, then what came with the caller. */

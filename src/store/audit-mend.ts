@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { check, LINE_LIMIT, parseRecord, START, type Head } from './audit-chain.ts';
@@ -17,7 +18,7 @@ export interface Anchor {
  * that were written and not yet anchored are anchored when their MACs are right.
  * Everything else is left as it is, for `verify`. Says what was done, in sentences.
  */
-export async function mend({ file, key, anchor }: { file: string; key: Buffer; anchor: Anchor }): Promise<string[]> {
+export async function mend({ file, key, anchor }: { file: string; key: KeyObject; anchor: Anchor }): Promise<string[]> {
   const { O_RDWR, O_NOFOLLOW } = constants;
   const head = anchor.get() ?? START;
   const handle = await open(file, O_RDWR | O_NOFOLLOW).catch(absent);
@@ -62,7 +63,7 @@ async function readEnd(handle: FileHandle, head: Head): Promise<{ torn: number; 
 }
 
 /** The head after these lines; undefined where they are not what was about to be anchored. */
-function follow(beyond: readonly Buffer[], head: Head, key: Buffer): Head | undefined {
+function follow(beyond: readonly Buffer[], head: Head, key: KeyObject): Head | undefined {
   if (beyond.length > BATCH) return undefined;
   let next = head;
   for (const line of beyond) {

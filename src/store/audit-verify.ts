@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { check, LINE_LIMIT, START, type Head } from './audit-chain.ts';
@@ -16,7 +17,7 @@ export interface Verified {
 export async function verifyFile(
   file: string,
   size: number,
-  { key, anchored }: { key: Buffer; anchored: Head },
+  { key, anchored }: { key: KeyObject; anchored: Head },
 ): Promise<Verified> {
   const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW).catch(() => undefined);
   if (handle === undefined)

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createSecretKey, randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open, stat, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
@@ -41,8 +41,9 @@ interface Waiting {
 
 /** Opens the log, and mends what a crash left of it. */
 export async function openAudit(deps: AuditDeps): Promise<AuditFile> {
-  const { file, key, anchor, clock, newId = randomUUID } = deps;
-  const mended = await mend(deps);
+  const { file, anchor, clock, newId = randomUUID } = deps;
+  const key = createSecretKey(deps.key);
+  const mended = await mend({ file, key, anchor });
   const handle = await openFile(file);
   const inTurn = createTurns();
   const listeners = new Set<(record: AuditRecord) => void>();

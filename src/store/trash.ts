@@ -8,7 +8,7 @@ export interface TrashRecord {
   key: Id;
   /** The app or fork that it was, or whose old content it is. */
   volume: Id;
-  /** What people call it in the trash: its ref, with a number where that is taken. */
+  /** What people call it in the trash: its ref, `shop:fix@reset` for old content, with a number where that is taken. */
   name: string;
   ref: string;
   kind: 'app' | 'fork' | 'content';
@@ -38,7 +38,8 @@ export function createTrashRecords(db: Db): TrashRecords {
   const refOf = (id: Id): string => {
     const row = db.get('select app, tag from volumes where id = ?', id);
     const app = String(row?.['app'] ?? '?');
-    return row?.['tag'] == null ? app : `${app}:${String(row['tag'])}`;
+    const tag = row?.['tag'] ?? null;
+    return tag === null ? app : `${app}:${String(tag)}`;
   };
   const freeName = (ref: string): string => {
     for (let number = 1; ; number += 1) {
@@ -58,7 +59,7 @@ export function createTrashRecords(db: Db): TrashRecords {
       'insert into trash (key, volume, name, ref, kind, removed, by, why, until) values (?, ?, ?, ?, ?, ?, ?, ?, ?)',
       key,
       volume,
-      freeName(ref),
+      freeName(kind === 'content' ? `${ref}@reset` : ref),
       ref,
       kind,
       entry.at,
