@@ -45,7 +45,11 @@ export function createRuncCells(deps: RuncCellsDeps): Cells {
       attacher();
       return queue(spec.id, () => lifecycle.start(spec));
     },
-    stop: (id) => queue(id, () => lifecycle.stop(id)),
+    stop: (id) =>
+      queue(id, async () => {
+        await lifecycle.stop(id);
+        sessions.forget(id);
+      }),
     list: lifecycle.list,
     freeze: async (id) => cgroups.freeze((await lifecycle.running(id)).cgroup, true),
     thaw: async (id) => cgroups.freeze((await lifecycle.running(id)).cgroup, false),

@@ -153,7 +153,7 @@ export function createLifecycle(deps: LifecycleDeps) {
 async function tidy({ places, cgroups, paths }: LifecycleDeps): Promise<void> {
   const left = existsSync(places.root) ? await readdir(places.root) : [];
   if (left.some((name) => !name.startsWith('.'))) return;
-  if (left.length > 0 && isMounted(places.root)) await unmount(places.root);
+  if (isMounted(places.root)) await unmount(places.root);
   for (const role of ['production', 'forks']) {
     const group = path.join(paths.cgroup, role);
     if (cgroups.children(group).length === 0) await cgroups.remove(group);

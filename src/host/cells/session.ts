@@ -41,6 +41,14 @@ export function createSession(input: SessionInput): Session {
     input.release();
     input.gone();
   };
+  const end = async (): Promise<void> => {
+    // What is not read would keep the supervisor from ending.
+    attachment?.close();
+    await endProcesses(cgroups, group, directory);
+    if (!over) await input.exit;
+    leave();
+    await removeSession(cgroups, group, directory);
+  };
   return {
     id,
     stdin: attachment?.stdin ?? nowhere(),
@@ -52,16 +60,18 @@ export function createSession(input: SessionInput): Session {
       const pid = Number(readFileSync(path.join(directory, 'pid'), 'utf8'));
       signalForeground(cgroups, group, pid, name);
     },
-    end: async () => {
-      leave();
-      await endSession(cgroups, group, directory);
-    },
+    end,
     detach: leave,
   };
 }
 
 /** Ends every process of a session and removes its files and group. Nothing left is a success. */
 export async function endSession(cgroups: Cgroups, group: string, directory: string): Promise<void> {
+  await endProcesses(cgroups, group, directory);
+  await removeSession(cgroups, group, directory);
+}
+
+async function endProcesses(cgroups: Cgroups, group: string, directory: string): Promise<void> {
   if (cgroups.populated(group)) {
     cgroups.kill(group);
     await emptied(cgroups, group);
@@ -69,6 +79,9 @@ export async function endSession(cgroups: Cgroups, group: string, directory: str
   const supervisor = supervisorOf(directory);
   if (supervisor !== undefined) letGo(directory, supervisor);
   await endSupervisor(directory);
+}
+
+async function removeSession(cgroups: Cgroups, group: string, directory: string): Promise<void> {
   await Promise.all([rm(directory, { recursive: true, force: true }), cgroups.remove(group)]);
 }
 

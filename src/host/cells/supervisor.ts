@@ -1,6 +1,6 @@
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
 import type { Duplex } from 'node:stream';
 import { AppError } from '../../contract/errors.ts';
 import { program, SAFE_ENVIRONMENT, start } from '../exec.ts';
@@ -54,6 +54,8 @@ export async function supervise(input: SupervisorInput): Promise<Supervised | No
     },
     detached: true,
   });
+  // conmon writes this itself only when it forks itself away.
+  writeFileSync(path.join(input.directory, 'supervisor'), String(child.pid));
   // Node's types know five places at the most; each of ours is a socket pair.
   const pipes: readonly unknown[] = child.stdio;
   const [sync, go, attach] = [PIPE.sync, PIPE.start, PIPE.attach].map((at) => pipes[at] as Duplex);
@@ -93,7 +95,7 @@ async function supervisorArguments(input: SupervisorInput): Promise<string[]> {
     ...['--runtime', await program('runc'), '--runtime-arg', '--root', '--runtime-arg', input.runtime],
     ...['--runtime-opt', '--cgroup', '--runtime-opt', path.basename(directory)],
     ...['--exec-process-spec', path.join(directory, 'process.json'), '--exit-dir', path.join(directory, 'exit')],
-    ...['--container-pidfile', path.join(directory, 'pid'), '--conmon-pidfile', path.join(directory, 'supervisor')],
+    ...['--container-pidfile', path.join(directory, 'pid')],
     ...(log === undefined
       ? ['--exec-attach', '--log-path', 'off']
       : ['--log-path', `k8s-file:${log.file}`, '--log-size-max', String(log.bytes)]),
@@ -110,12 +112,24 @@ interface Message {
 
 /** The supervisor's messages, one JSON object a line; undefined at the end. */
 function readMessages(stream: Duplex): { next(): Promise<Message | undefined> } {
-  const lines = createInterface({ input: stream })[Symbol.asyncIterator]();
+  let text = '';
+  let over = false;
+  let wake = (): void => {};
+  stream.on('data', (chunk: Buffer) => {
+    text += chunk.toString('utf8');
+    wake();
+  });
+  stream.on('close', () => {
+    over = true;
+    wake();
+  });
   return {
     next: async () => {
-      const line = await lines.next();
-      if (line.done === true) return undefined;
-      const { data, message } = JSON.parse(line.value) as { data?: unknown; message?: unknown };
+      while (!text.includes('\n') && !over) await new Promise<void>((resolve) => (wake = resolve));
+      const end = text.indexOf('\n');
+      if (end < 0) return undefined;
+      const { data, message } = JSON.parse(text.slice(0, end)) as { data?: unknown; message?: unknown };
+      text = text.slice(end + 1);
       return { data: Number(data), message: String(message ?? '') };
     },
   };
