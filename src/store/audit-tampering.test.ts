@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
 import { createSecretKey } from 'node:crypto';
-import { mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
-import os from 'node:os';
-import path from 'node:path';
+import { readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
+import { memoryDirectory } from '../../test/builders/memory-directory.ts';
 import { aLog, anEntry, rewrite, verdict, writtenLog, type Log } from '../../test/builders/audit-log.ts';
 import type { Head } from './audit-chain.ts';
 import { verifyFile, type Verified } from './audit-verify.ts';
 
-const directory = await mkdtemp(path.join(os.tmpdir(), 'bulkhead-audit-'));
+const directory = memoryDirectory('audit');
 after(() => rm(directory, { recursive: true }));
 let count = 0;
 const fresh = (): Log => aLog(directory, (count += 1));

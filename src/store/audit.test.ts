@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import os from 'node:os';
-import path from 'node:path';
+import { readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
+import { memoryDirectory } from '../../test/builders/memory-directory.ts';
 import { aLog, anEntry, verdict, writtenLog, type Log } from '../../test/builders/audit-log.ts';
 
-const directory = await mkdtemp(path.join(os.tmpdir(), 'bulkhead-audit-'));
+const directory = memoryDirectory('audit');
 after(() => rm(directory, { recursive: true }));
 let count = 0;
 const fresh = (): Log => aLog(directory, (count += 1));
