@@ -64,16 +64,18 @@ export function createGroups(random: (below: number) => number): Groups {
       const group = await prepare(root, bytes);
       await assign(root, subvolume, group).finally(() => settled(root, group, true));
     },
-    sweep: async (root) => {
-      const quotas = await readQuotas(root);
-      const living = new Set((await subvolumes(root)).map(({ id }) => id));
-      for (const [group, bytes] of quotas.charged) {
-        const own = levelOf(group) === 0 && group >= 256n && bytes === 0 && !living.has(group);
-        const empty = levelOf(group) === 1 && !quotas.inhabited.has(group) && !preparing.has(group);
-        if (own || empty) await removeGroup(root, group);
-      }
-    },
+    sweep: (root) => sweep(root, preparing),
   };
+}
+
+async function sweep(root: number, preparing: ReadonlySet<bigint>): Promise<void> {
+  const quotas = await readQuotas(root);
+  const living = new Set((await subvolumes(root)).map(({ id }) => id));
+  for (const [group, bytes] of quotas.charged) {
+    const own = levelOf(group) === 0 && group >= 256n && bytes === 0 && !living.has(group);
+    const empty = levelOf(group) === 1 && !quotas.inhabited.has(group) && !preparing.has(group);
+    if (own || empty) await removeGroup(root, group);
+  }
 }
 
 /** The group that carries a subvolume's cap. */

@@ -38,40 +38,25 @@ export interface Pool {
 /** Making, mounting and unmounting, one at a time. `release` as in `uname -r`. */
 export function createPool(deps: { paths: Paths; release?: string }): Pool {
   const { paths, release = kernelRelease() } = deps;
-  const handles: FileHandle[] = [];
-  let current: OpenPool | undefined;
-  let last: Promise<unknown> = Promise.resolve();
-  const alone = <T>(work: () => Promise<T>): Promise<T> => {
-    const result = last.then(work);
-    last = result.catch(() => {});
-    return result;
-  };
+  const hold = createHold(paths.pool);
+  const alone = createQueue();
 
-  const enter = async (device: string): Promise<void> => {
-    await mountPool(device, paths.pool);
-    for (const name of ['', ...AREAS]) handles.push(await open(path.join(paths.pool, name), DIRECTORY));
-    current = await describe(handles);
-  };
-  const leave = async (): Promise<void> => {
-    current = undefined;
-    for (const handle of handles.splice(0)) await handle.close();
-  };
   const openPool = async (): Promise<boolean> => {
-    if (current === undefined) {
+    if (hold.current() === undefined) {
       const device = await poolDevice(paths);
       if (device === undefined) return false;
       requireKernel(release);
-      await enter(device).catch(async (error: unknown) => {
-        await leave();
-        throw error;
-      });
+      await mountPool(device, paths.pool);
+      await hold.take();
     }
-    if (current !== undefined) await limitWriteBack(current.root);
+    const pool = hold.current();
+    if (pool !== undefined) await limitWriteBack(pool.root);
     return true;
   };
   const closePool = async (): Promise<void> => {
-    const id = current === undefined ? undefined : await filesystemId(current.root);
-    await leave();
+    const pool = hold.current();
+    const id = pool === undefined ? undefined : await filesystemId(pool.root);
+    await hold.drop();
     await unmountPool(paths.pool);
     await detach(paths.poolFile);
     if (id !== undefined && !(await filesystemGone(id)))
@@ -91,8 +76,47 @@ export function createPool(deps: { paths: Paths; release?: string }): Pool {
       }),
     open: () => alone(openPool),
     close: () => alone(closePool),
-    current: () => current,
+    current: hold.current,
   };
+}
+
+const stillHeld = (): AppError =>
+  new AppError('busy', 'The pool stays attached until the last cell, or other mount namespace, lets go of it');
+
+/** Runs one piece of work after the other. */
+function createQueue(): <T>(work: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const result = last.then(work);
+    last = result.catch(() => {});
+    return result;
+  };
+}
+
+interface Hold {
+  current: () => OpenPool | undefined;
+  take: () => Promise<void>;
+  drop: () => Promise<void>;
+}
+
+/** The descriptors of a mounted pool: all of them, or none. */
+function createHold(mountPoint: string): Hold {
+  const handles: FileHandle[] = [];
+  let current: OpenPool | undefined;
+  const drop = async (): Promise<void> => {
+    current = undefined;
+    for (const handle of handles.splice(0)) await handle.close();
+  };
+  const take = async (): Promise<void> => {
+    try {
+      for (const name of ['', ...AREAS]) handles.push(await open(path.join(mountPoint, name), DIRECTORY));
+      current = await describe(handles);
+    } catch (error) {
+      await drop();
+      throw error;
+    }
+  };
+  return { current: () => current, take, drop };
 }
 
 /** Fills an empty filesystem: quotas, and the directories. */
