@@ -37,6 +37,10 @@ export function createGroups(random: (below: number) => number): Groups {
   // Without members yet, but not left over.
   const preparing = new Set<bigint>();
 
+  const settled = async (root: number, group: bigint, made: boolean): Promise<void> => {
+    preparing.delete(group);
+    if (!made) await removeGroup(root, group);
+  };
   const prepare = async (root: number, bytes: number): Promise<bigint> => {
     for (;;) {
       const group = groupId(1, BigInt(random(2 ** 47)));
@@ -46,14 +50,15 @@ export function createGroups(random: (below: number) => number): Groups {
         preparing.delete(group);
         continue;
       }
-      await limit(root, group, bytes);
-      await assign(root, group, FORKS);
-      return group;
+      try {
+        await limit(root, group, bytes);
+        await assign(root, group, FORKS);
+        return group;
+      } catch (error) {
+        await settled(root, group, false);
+        throw error;
+      }
     }
-  };
-  const settled = async (root: number, group: bigint, made: boolean): Promise<void> => {
-    preparing.delete(group);
-    if (!made) await removeGroup(root, group);
   };
   return {
     prepare,

@@ -59,11 +59,7 @@ export function createPool(deps: { paths: Paths; release?: string }): Pool {
     await hold.drop();
     await unmountPool(paths.pool);
     await detach(paths.poolFile);
-    if (id !== undefined && !(await filesystemGone(id)))
-      throw new AppError(
-        'busy',
-        'The pool stays attached until the last cell, or other mount namespace, lets go of it',
-      );
+    if (id !== undefined && !(await filesystemGone(id))) throw stillHeld();
   };
 
   return {
