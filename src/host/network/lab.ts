@@ -61,6 +61,8 @@ export async function aMachine(online: boolean): Promise<Holder> {
     'link set eth0 up',
   ]);
   await exec('ip', ['-6', 'route', 'add', 'default', 'via', WORLD.six, 'dev', 'eth0']);
+  // The kernel takes up to a second to believe in a new link; the first to ask over IPv6 waits for that.
+  await attempt(process.pid, [{ kind: 'tcp', host: WORLD.six, port: 9 }]);
   return world;
 }
 
@@ -102,7 +104,7 @@ const ready = () => { if (--open === 0) console.log('ready'); };
 for (const host of hosts) {
   require('node:net').createServer((socket) => {
     socket.on('error', () => {});
-    socket.end(name + ' to ' + socket.remoteAddress);
+    socket.once('data', () => socket.end(name + ' to ' + socket.remoteAddress));
   }).listen({ port: Number(port), host, ipv6Only: host.includes(':') }, ready);
   const six = host.includes(':');
   const socket = require('node:dgram').createSocket({ type: six ? 'udp6' : 'udp4', ipv6Only: six });

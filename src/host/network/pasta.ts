@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '../../contract/errors.ts';
 import type { Id } from '../../core/ids.ts';
 import { type Cgroups, createCgroups } from '../cells/cgroups.ts';
-import { program, start } from '../exec.ts';
+import { exec, program, start } from '../exec.ts';
 import { fence } from './fence.ts';
 import { type Port, firstFree, mustBeFree, portArguments } from './ports.ts';
 import { GATEWAY_ADDRESS, type Resolvers } from './resolvers.ts';
@@ -68,7 +68,7 @@ export function createWaysOut(deps: { run: string; cgroup: string; resolvers: ()
       child.once('exit', () => resolve(true));
       child.once('error', () => resolve(true));
     });
-    await ready(cell, pid, ended);
+    await Promise.all([ready(cell, pid, ended), mendResets(pid)]);
   }
 
   /** Waits for the default route inside the cell: the last thing that pasta makes. */
@@ -105,6 +105,26 @@ export function createWaysOut(deps: { run: string; cgroup: string; resolvers: ()
       await rm(logs, { recursive: true, force: true });
     },
   };
+}
+
+/**
+ * Until late March 2023 (Debian 12) pasta refused a connection by a reset without ACK, which
+ * the kernel ignores in SYN-SENT (RFC 9293, 3.10.7.3): a refusal, of the fence too, looked like
+ * silence. Root of the cell may take the rule away and has its time-outs back.
+ */
+const MEND_RESETS = `
+table inet bulkhead
+delete table inet bulkhead
+table inet bulkhead {
+  chain resets {
+    type filter hook prerouting priority raw; policy accept;
+    iifname "eth0" tcp flags & (rst | ack) == rst tcp flags set rst | ack
+  }
+}
+`;
+
+async function mendResets(pid: number): Promise<void> {
+  await exec('nsenter', [`--net=/proc/${pid}/ns/net`, 'nft', '-f', '-'], { input: MEND_RESETS, deadline: 10_000 });
 }
 
 /** Ends all that lives in a group, and takes it away. Throws `timeout`: a process may wait for a disk. */

@@ -12,13 +12,23 @@ export interface Port {
 
 export type Protocol = 'tcp' | 'udp';
 
+/**
+ * What is opened on the machine, by protocol. UDP answers leave by one port of the
+ * machine for each of the cell's (pasta keeps no more), so a further one gets TCP alone.
+ */
+function published(ports: readonly Port[]): { protocol: Protocol; port: Port }[] {
+  return ports.flatMap((port, index) => {
+    const first = ports.findIndex((other) => other.cell === port.cell) === index;
+    return first ? [{ protocol: 'tcp', port }, { protocol: 'udp', port }] : [{ protocol: 'tcp', port }];
+  });
+}
+
 /** What pasta is told about ports. Throws `bad-file` where an address is none. */
 export function portArguments(ports: readonly Port[]): string[] {
   if (ports.length === 0) return ['-t', 'none', '-u', 'none'];
-  return ports.flatMap((port) => {
+  return published(ports).flatMap(({ protocol, port }) => {
     const address = addressOf(port);
-    const spec = `${address === undefined ? '' : `${address}/`}${port.host}:${port.cell}`;
-    return ['-t', spec, '-u', spec];
+    return [protocol === 'tcp' ? '-t' : '-u', `${address === undefined ? '' : `${address}/`}${port.host}:${port.cell}`];
   });
 }
 
@@ -27,26 +37,28 @@ export function portArguments(ports: readonly Port[]): string[] {
  * before the start, because pasta 2023-03 leaves a port out that it cannot have and says nothing.
  */
 export async function mustBeFree(ports: readonly Port[]): Promise<void> {
-  for (const port of ports)
-    for (const protocol of ['tcp', 'udp'] as const) {
-      const state = await stateOf(protocol, port);
-      if (state === 'free') continue;
-      const where = `${protocol.toUpperCase()} port ${port.host}${port.address === undefined ? '' : ` of ${port.address}`}`;
-      if (state === 'taken')
-        throw new AppError('exists', `Cannot publish ${where}: a process of this machine has it`, {
-          next: [`ss -Hlnp${protocol === 'tcp' ? 't' : 'u'} 'sport = :${port.host}'`],
-        });
-      throw new AppError('failed', `Cannot publish ${where}: this machine has no such address`, { next: ['ip -brief address'] });
-    }
+  for (const { protocol, port } of published(ports)) {
+    const state = await stateOf(protocol, port);
+    if (state === 'free') continue;
+    if (state === 'taken')
+      throw new AppError('exists', `Cannot publish ${nameOf(protocol, port)}: a process of this machine has it`, {
+        next: [`ss -Hlnp${protocol === 'tcp' ? 't' : 'u'} 'sport = :${port.host}'`],
+      });
+    throw new AppError('failed', `Cannot publish ${nameOf(protocol, port)}: this machine has no such address`, {
+      next: ['ip -brief address'],
+    });
+  }
 }
 
 /** The first port that nobody listens on: after the start, one that the way out did not get. */
 export async function firstFree(ports: readonly Port[]): Promise<string | undefined> {
-  for (const port of ports)
-    for (const protocol of ['tcp', 'udp'] as const)
-      if ((await stateOf(protocol, port)) === 'free') return `${protocol.toUpperCase()} port ${port.host}`;
+  for (const { protocol, port } of published(ports))
+    if ((await stateOf(protocol, port)) === 'free') return nameOf(protocol, port);
   return undefined;
 }
+
+const nameOf = (protocol: Protocol, port: Port): string =>
+  `${protocol.toUpperCase()} port ${port.host}${port.address === undefined ? '' : ` of ${port.address}`}`;
 
 type State = 'free' | 'taken' | 'no-address';
 

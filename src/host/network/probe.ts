@@ -36,6 +36,8 @@ function tcp({ host, port, from }: { host: string; port: number; from?: string }
       resolve(result);
     };
     const timer = setTimeout(() => settle({ answer: null, error: 'silence' }), PATIENCE);
+    // The client speaks first: behind an older pasta, a server that does is not heard.
+    socket.on('connect', () => socket.write('hello'));
     socket.on('data', (chunk) => (answer += String(chunk)));
     socket.on('end', () => settle({ answer, error: null }));
     socket.on('error', (error: NodeJS.ErrnoException) => settle({ answer: null, error: error.code ?? 'unknown' }));
