@@ -14,7 +14,7 @@ export interface Show {
 }
 
 /** `paced`: a person watches, and needs a moment for each thing. */
-export function createShow(options: { silent: boolean; paced: boolean; color: boolean }): Show {
+export function createShow(options: { silent: boolean; paced: boolean; color: boolean; columns: number }): Show {
   const paint = (code: number, text: string): string => (options.color ? `\u001b[${code}m${text}\u001b[0m` : text);
   const print = (text: string): void => {
     if (!options.silent) process.stdout.write(`${text}\n`);
@@ -36,17 +36,31 @@ export function createShow(options: { silent: boolean; paced: boolean; color: bo
     },
     output(text) {
       const trimmed = text.replace(/\s+$/, '');
-      if (trimmed !== '') for (const line of trimmed.split('\n')) print(`    ${paint(2, line.trimEnd())}`);
+      if (trimmed === '') return;
+      for (const line of trimmed.split('\n').flatMap((one) => wrap(one.trimEnd(), options.columns - 4)))
+        print(`    ${paint(2, line)}`);
     },
   };
 }
 
+/** Cut at spaces; what follows stands under the first word. */
+function wrap(line: string, width: number): string[] {
+  const indent = /^\s*/.exec(line)?.[0] ?? '';
+  const lines: string[] = [];
+  for (let rest = line; ;) {
+    const at = rest.length <= width ? -1 : rest.lastIndexOf(' ', width);
+    if (at <= indent.length) return [...lines, rest];
+    lines.push(rest.slice(0, at));
+    rest = indent + rest.slice(at + 1);
+  }
+}
+
 /** Columns as wide as their widest cell; the first row is the head. */
 export function table(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => [...(row[column] ?? '')].length)));
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
   const line = (row: readonly string[]): string =>
     row
-      .map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - [...cell].length))
+      .map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - cell.length))
       .join('  ')
       .trimEnd();
   const rule = widths.map((width) => '─'.repeat(width)).join('  ');

@@ -69,7 +69,7 @@ export async function openStage(): Promise<Stage> {
     who: { ...user, environment, become },
     root: { name: 'root', uid: 0, gid: 0, environment, become: [] },
     port: await freePort(),
-    log: daemon.log,
+    log: () => daemon.log(),
     end: () => sweeper.sweep(),
   };
 }

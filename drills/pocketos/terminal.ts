@@ -70,9 +70,12 @@ export async function openTerminal(who: Who): Promise<Terminal> {
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Text without what moves a cursor. */
-const tidy = (text: string): string =>
-  text
-    .replaceAll('\r', '')
+/** What a line reads as once everything on it is drawn: what stood before a carriage return is drawn over. */
+const drawn = (line: string): string =>
+  line
     .replace(/\u001b\[[0-9;?]*[A-Za-z]/g, '')
-    .replaceAll(MARK, '');
+    .split('\r')
+    .findLast((part) => part !== '') ?? '';
+
+const tidy = (text: string): string =>
+  text.replaceAll(MARK, '').replaceAll('\r\n', '\n').split('\n').map(drawn).join('\n');
