@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, statfsSync, watch, writeFileSync } from 'node:fs';
-import { readdir, rmdir } from 'node:fs/promises';
+import { rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { AppError } from '../../contract/errors.ts';
 
@@ -70,6 +70,12 @@ export function createCgroups(root = ROOT): Cgroups {
     if (tree === v1.get('cpuset')) inheritCpus(tree, group);
   };
 
+  // A group that is taken away says nothing to who watches its file, so its watchers are told here.
+  const watchers = new Set<{ group: string; look: () => void }>();
+  const tellRemoved = (removed: string): void => {
+    for (const { group, look } of watchers) if (group === removed || group.startsWith(`${removed}/`)) look();
+  };
+
   const populated = (group: string): boolean => {
     const events = readText(at(group, 'cgroup.events'));
     return events !== undefined && /^populated 1$/m.test(events);
@@ -84,13 +90,25 @@ export function createCgroups(root = ROOT): Cgroups {
     populated,
     remove: async (group) => {
       await Promise.all(trees.map((tree) => removeTree(path.join(tree, group))));
+      tellRemoved(group);
     },
     kill: (group) => {
       if (existsSync(at(group))) set(at(group, 'cgroup.kill'), 1);
     },
     freeze: (group, frozen) => set(at(group, 'cgroup.freeze'), frozen ? 1 : 0),
     frozen: (group) => /^frozen 1$/m.test(readText(at(group, 'cgroup.events')) ?? ''),
-    whenEmpty: (group, call) => watchEmpty(at(group, 'cgroup.events'), () => !populated(group), call),
+    whenEmpty: (group, call) => {
+      const watcher = watchEmpty(at(group, 'cgroup.events'), () => !populated(group), () => {
+        watchers.delete(entry);
+        call();
+      });
+      const entry = { group, look: watcher.look };
+      watchers.add(entry);
+      return () => {
+        watchers.delete(entry);
+        watcher.stop();
+      };
+    },
     limit: (group, limits) => {
       make(group);
       const files = v1.size === 0 ? limitsV2(limits) : limitsV1(limits);
@@ -170,7 +188,7 @@ async function removeTree(directory: string): Promise<void> {
 }
 
 /** `cgroup.events` changes, and says so to inotify, when a group empties (cgroups(7)). */
-function watchEmpty(file: string, empty: () => boolean, call: () => void): () => void {
+function watchEmpty(file: string, empty: () => boolean, call: () => void): { look: () => void; stop: () => void } {
   let done = false;
   let stop = (): void => {};
   const finish = (): void => {
@@ -191,8 +209,11 @@ function watchEmpty(file: string, empty: () => boolean, call: () => void): () =>
   }
   // After the watch is set, or an end in between would be missed.
   setImmediate(look);
-  return () => {
-    done = true;
-    stop();
+  return {
+    look,
+    stop: () => {
+      done = true;
+      stop();
+    },
   };
 }

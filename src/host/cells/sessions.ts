@@ -130,7 +130,7 @@ export function createSessions(deps: SessionsDeps) {
     find,
     /** Lets go of a stopped cell's sessions, once their exit codes are known. */
     forget: (cell: Id): void => {
-      for (const [key, session] of live) if (key.startsWith(`${cell}/`)) void session.exit.then(session.detach);
+      for (const [key, session] of live) if (key.startsWith(`${cell}/`)) void session.exit.then(() => session.detach());
     },
     list: (cell: Id): Id[] => readDirectory(places.sessions(cell)).map(parseId).filter((id) => id !== undefined),
   };

@@ -51,8 +51,10 @@ export async function endSupervisors(sessions: string): Promise<void> {
 /** The same for one session's directory. */
 export async function endSupervisor(session: string): Promise<void> {
   const pid = supervisorOf(session);
-  if (pid !== undefined) await outlive(pid, (command) => command.includes(path.basename(session)));
+  if (pid !== undefined) await outlive(pid, (command) => isSupervisor(command, session));
 }
+
+const isSupervisor = (command: string[], session: string): boolean => command.includes(`--bundle=${session}`);
 
 /** The process that supervises the session of a directory, as it wrote it down. */
 export function supervisorOf(session: string): number | undefined {
@@ -66,5 +68,5 @@ export function supervisorOf(session: string): number | undefined {
 /** True while the supervisor of a session's directory runs. */
 export function supervised(session: string): boolean {
   const pid = supervisorOf(session);
-  return pid !== undefined && commandOf(pid).includes(path.basename(session));
+  return pid !== undefined && isSupervisor(commandOf(pid), session);
 }

@@ -88,17 +88,26 @@ export async function supervise(input: SupervisorInput): Promise<Supervised | No
 
 async function supervisorArguments(input: SupervisorInput): Promise<string[]> {
   const { directory, log } = input;
-  return [
+  const name = path.basename(directory);
+  const options: Record<string, string> = {
     // Version 1: the process's number first, then its exit code.
-    ...['--api-version', '1', '--sync', '--exec', '--no-sync-log', '--full-attach'],
-    ...['--cid', input.cell, '--cuuid', path.basename(directory), '--name', path.basename(directory), '--bundle', directory],
-    ...['--runtime', await program('runc'), '--runtime-arg', '--root', '--runtime-arg', input.runtime],
-    ...['--runtime-opt', '--cgroup', '--runtime-opt', path.basename(directory)],
-    ...['--exec-process-spec', path.join(directory, 'process.json'), '--exit-dir', path.join(directory, 'exit')],
-    ...['--container-pidfile', path.join(directory, 'pid')],
-    ...(log === undefined
-      ? ['--exec-attach', '--log-path', 'off']
-      : ['--log-path', `k8s-file:${log.file}`, '--log-size-max', String(log.bytes)]),
+    'api-version': '1',
+    cid: input.cell,
+    cuuid: name,
+    name,
+    bundle: directory,
+    runtime: await program('runc'),
+    'exec-process-spec': path.join(directory, 'process.json'),
+    'exit-dir': path.join(directory, 'exit'),
+    'container-pidfile': path.join(directory, 'pid'),
+    'log-path': log === undefined ? 'off' : `k8s-file:${log.file}`,
+  };
+  return [
+    '--sync', '--exec', '--no-sync-log', '--full-attach',
+    ...Object.entries(options).map(([option, value]) => `--${option}=${value}`),
+    ...['--root', input.runtime].map((value) => `--runtime-arg=${value}`),
+    ...['--cgroup', name].map((value) => `--runtime-opt=${value}`),
+    ...(log === undefined ? ['--exec-attach'] : [`--log-size-max=${log.bytes}`]),
     ...(input.stdin ? ['--stdin'] : []),
     // The end of a client is not the end of a terminal's input: another one may come back to it.
     ...(input.terminal ? ['--terminal', '--leave-stdin-open'] : []),

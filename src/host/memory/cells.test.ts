@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Id } from '../../core/ids.ts';
-import { cellsSuite, suiteScript } from '../cells.suite.ts';
+import { suiteScript } from '../cells-commands.suite.ts';
+import { cellsSuite } from '../cells.suite.ts';
 import { createMemoryCells } from './cells.ts';
 
 cellsSuite('memory', async () => ({

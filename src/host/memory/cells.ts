@@ -66,12 +66,7 @@ export function createMemoryCells(options: MemoryCellsOptions = {}): Cells {
     const old = cell.sessions.get(spec.id);
     if (old !== undefined && !old.over) throw new AppError('exists', 'There is such a session already');
     const log = spec.log === 0 ? undefined : logs.open(spec.cell, spec.id, spec.log);
-    const made = createMemorySession(spec, cell.spec, ++lastPid, clock(), options.script, log);
-    const { end } = made.session;
-    made.session.end = async () => {
-      await end();
-      cell.sessions.delete(spec.id);
-    };
+    const made = createMemorySession(spec, cell.spec, ++lastPid, clock(), options.script, log, () => cell.sessions.delete(spec.id));
     cell.sessions.set(spec.id, made);
     return made.session;
   };
@@ -143,6 +138,7 @@ type LogWriter = (stream: LogLine['stream'], text: string) => void;
 
 function createMemorySession(
   spec: SessionSpec, cell: CellSpec, hostPid: number, started: number, script: Script | undefined, log: LogWriter | undefined,
+  forget: () => void,
 ): MemorySession {
   const streams = { stdin: new PassThrough(), stdout: new PassThrough(), stderr: new PassThrough() };
   const ended = new AbortController();
@@ -181,6 +177,7 @@ function createMemorySession(
       end: async () => {
         ended.abort();
         made.finish(137);
+        forget();
       },
       detach: () => void (made.attached = false),
     },
