@@ -89,6 +89,19 @@ test('a database of a newer version is refused, and left as it is', () => {
   }).close();
 });
 
+test('a full disk is said, and what was half done is taken back', () => {
+  const db = openDatabase(fresh());
+  db.get(`pragma max_page_count = ${Number(db.get('pragma page_count')?.['page_count']) + 2}`);
+  const fill = (): void =>
+    db.transaction(() => {
+      db.run("insert into meta (key, value) values ('before', '1')");
+      db.run("insert into meta (key, value) values ('large', ?)", 'x'.repeat(1 << 20));
+    });
+  assert.throws(fill, coded('no-room'));
+  assert.equal(db.get('select count(*) as n from meta')?.['n'], 0);
+  db.close();
+});
+
 test('a file that is no database is named', () => {
   const file = fresh();
   writeFileSync(file, 'not a database, and longer than the header of one would have to be '.repeat(20));

@@ -39,7 +39,7 @@ export function createPointRecords(db: Db): PointRecords {
       );
     },
     forget: (id) => void db.run('delete from points where id = ?', id),
-    list: (app) => rows('select * from points where app = ? order by at desc', app),
+    list: (app) => rows('select * from points where app = ? order by at desc, rowid desc', app),
     find: (app, text) =>
       rows('select * from points where app = ? and (name = ? or id = ?) order by at desc', app, text, text)[0],
     all: () => rows('select * from points'),

@@ -33,8 +33,22 @@ export async function openStore(
   paths: { state: string; database: string; audit: string },
   deps: { clock: () => number },
 ): Promise<Store> {
-  const secrets = await openSecrets(paths.state);
+  // First: it refuses where another daemon has it.
   const db = openDatabase(paths.database);
+  try {
+    return await openParts(db, paths, deps);
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+async function openParts(
+  db: Db,
+  paths: { state: string; audit: string },
+  deps: { clock: () => number },
+): Promise<Store> {
+  const secrets = await openSecrets(paths.state);
   const meta = createMeta(db);
   const anchor = {
     get(): Head | undefined {

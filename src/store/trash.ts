@@ -95,8 +95,8 @@ export function createTrashRecords(db: Db): TrashRecords {
         const kind = db.get('select kind from trash where key = ?', key)?.['kind'];
         db.run('delete from trash where key = ?', key);
         if (kind === 'content' || kind === undefined) return;
-        db.run(`delete from volumes where id = ? and state = 'trashed'`, volume);
-        db.run('delete from accepted where id = ?', volume);
+        if (db.run(`delete from volumes where id = ? and state = 'trashed'`, volume) > 0)
+          db.run('delete from accepted where id = ?', volume);
       });
     },
     list: () => db.all('select * from trash order by removed desc').map(parse),

@@ -70,7 +70,9 @@ export function createVolumeRecords(db: Db): VolumeRecords {
         db.get(`select * from volumes where app = ? and ifnull(tag, '') = ? and state <> 'trashed'`, app, tag ?? ''),
       ),
     list: () =>
-      db.all(`select * from volumes where state <> 'trashed' order by created`).flatMap((row) => parse(row) ?? []),
+      db
+        .all(`select * from volumes where state <> 'trashed' order by created, rowid`)
+        .flatMap((row) => parse(row) ?? []),
     want: (id, wanted) => void db.run('update volumes set wanted = ? where id = ?', wanted, id),
     expireAt: (id, expires) => void db.run('update volumes set expires = ? where id = ?', expires, id),
   };
