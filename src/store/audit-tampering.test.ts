@@ -93,6 +93,16 @@ for (const [what, tamper] of TAMPERING)
     assert.notEqual(await verdict(log), 'intact');
   });
 
+test('records of the right key that were never anchored are found', async () => {
+  const log = await written(3);
+  const early = log.anchor.head;
+  const audit = await log.open();
+  await audit.append(anEntry());
+  await audit.close();
+  log.anchor.head = early;
+  assert.deepEqual(await look(log), { intact: false, records: 3, finding: 'record 4 was never anchored' });
+});
+
 test('any changed byte is found', async () => {
   const log = await written(3);
   const bytes = await readFile(log.file);

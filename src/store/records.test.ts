@@ -114,6 +114,15 @@ test('old content of a fork waits by itself, and forgetting it leaves the fork',
   assert.deepEqual(trash.list(), []);
 });
 
+test('forgetting the old content of a fork that is in the trash itself leaves that fork', () => {
+  const { volumes, trash } = shopAndFix();
+  trash.content(anId(2), anId(10), 7);
+  trash.put(entry(2, 11));
+  trash.forget(anId(2), anId(10));
+  assert.equal(volumes.byId(anId(2))?.state, 'trashed');
+  assert.equal(trash.name(anId(11)), 'shop:fix');
+});
+
 test('forgetting for good removes record and accepted copy, but of nothing that came back', () => {
   const store = shopAndFix();
   store.accepted.put({ id: anId(2), file: NO_FILE, hooks: {}, hash: 'h', by: 'deploy', at: 1 });
