@@ -30,8 +30,8 @@ test('a name is held while the work goes on, and free afterwards, also after a f
   locks.demandFree('blog');
   task.end();
   await first;
-  const failure = locks.hold(['shop'], () => Promise.reject(new Error('work')));
-  await assert.rejects(failure, /work/);
+  const failure = locks.hold(['shop'], () => Promise.reject(new Error('it broke')));
+  await assert.rejects(failure, /it broke/);
   assert.equal(await locks.hold(['shop'], async () => 7), 7);
 });
 
