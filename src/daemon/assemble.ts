@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { ProgressEvent } from '../contract/events.ts';
 import type { Id } from '../core/ids.ts';
@@ -21,7 +22,7 @@ import { createPipeline } from './pipeline.ts';
 import { createPoints } from './points.ts';
 import { openSocket } from './public-socket.ts';
 import { createReaper } from './reaper.ts';
-import { createRunner, type Runner } from './journal-runner.ts';
+import { createRunner, type Runner, type RunnerDeps } from './journal-runner.ts';
 import { createDaemonServer } from './server.ts';
 import { createSessions } from './sessions.ts';
 import { createSlots } from './slots.ts';
@@ -67,7 +68,10 @@ export async function assemble(options: Options): Promise<Daemon> {
   const sockets = createCellSockets({ paths, listen: () => holder.listen as Listen });
   const hooks = createHooks({ cells, newId });
   const supervisor = createSupervisor({ store, cells, volumes, hooks, slots, sockets, machine: options.machine, paths, clock, log });
-  const runner = createRunner({ journal: createJournal(store.db), executors: createExecutors(parts), clock, log, killAt: killPoint(options.environment) });
+  const killAt = killPoint(options);
+  const runner = createRunner({
+    journal: createJournal(store.db), executors: createExecutors(parts), clock, log, ...(killAt === undefined ? {} : { killAt }),
+  });
   const identity = createIdentity({
     store,
     clock,
@@ -175,10 +179,12 @@ async function noteChange(parts: Parts, record: Parameters<Parts['supervisor']['
   });
 }
 
-/** Kill tests name one journalled point, and the daemon dies there by its own hand. */
-function killPoint(environment: Options['environment']) {
-  const wanted = environment['BULKHEAD_TEST'] === '1' ? environment['BULKHEAD_KILL_AT'] : undefined;
-  return (point: { operation: string; step: number; when: 'before' | 'after' }): void => {
+/** Kill tests write one journalled point into a file, and the daemon dies there by its own hand. */
+function killPoint({ paths, environment }: Options): RunnerDeps['killAt'] {
+  if (environment['BULKHEAD_TEST'] !== '1') return undefined;
+  const file = path.join(paths.run, 'kill-at');
+  return (point) => {
+    const wanted = existsSync(file) ? readFileSync(file, 'utf8') : '';
     if (wanted === `${point.operation}:${point.step}:${point.when}`) process.kill(process.pid, 'SIGKILL');
   };
 }

@@ -12,6 +12,8 @@ import { createLog } from './log.ts';
  * live on, and only then the socket; what was up is started after that, production first.
  */
 async function main(): Promise<void> {
+  // Snapshots and flushes wait on threads of libuv's pool: four of them would stall every file call.
+  process.env['UV_THREADPOOL_SIZE'] ??= '16';
   if (process.getuid?.() !== 0) throw new Error('bulkheadd must run as root: sudo bulkhead daemon');
   const paths = pathsOf(process.env['BULKHEAD_INSTANCE']);
   const clock = (): number => Date.now();

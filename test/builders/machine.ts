@@ -1,9 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { TOTP, URI } from 'otpauth';
 import { pathsOf, type Paths } from '../../src/host/paths.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -51,8 +53,7 @@ export interface Machine {
   instance: string;
   paths: Paths;
   daemon: ChildProcess;
-  /** Recovery codes that have not been used. */
-  codes: string[];
+  /** Secret of the enrolled person's TOTP, as the phone has it. */
   uri: string;
   /** The command line as this process runs it: unproven, since nobody signed in. */
   cli(...args: string[]): Promise<Ran>;
@@ -60,8 +61,10 @@ export interface Machine {
   cliWith(options: Parameters<typeof run>[2], ...args: string[]): Promise<Ran>;
   /** A person at a terminal, signed in. */
   person(): Promise<Person>;
-  /** A code that was not used yet. */
-  code(): string;
+  /** The result of a command, from its `--json`; throws when it fails. */
+  json<T>(...args: string[]): Promise<T>;
+  /** A code of an enrolled person that was not used yet; waits for one where there is none. */
+  code(): Promise<string>;
   /** Ends the daemon with a signal, and waits. */
   stop(signal?: NodeJS.Signals): Promise<void>;
   start(env?: Record<string, string>): Promise<void>;
@@ -85,26 +88,28 @@ export interface Person {
 let made = 0;
 
 /** Makes a machine. `size`: bytes of its pool as `--size` takes it. */
-export async function makeMachine(options: { size?: string; floor?: string; env?: Record<string, string> } = {}): Promise<Machine> {
+export async function makeMachine(options: { size?: string; floor?: string; env?: Record<string, string>; persons?: number } = {}): Promise<Machine> {
   made += 1;
   const instance = `t${process.pid}-${made}`;
   const paths = pathsOf(instance);
   const base = { ...process.env, BULKHEAD_INSTANCE: instance, NO_COLOR: '1' };
   let log = '';
+  const codes = createCodes();
   const machine: Machine = {
     instance,
     paths,
     daemon: undefined as unknown as ChildProcess,
-    codes: [],
     uri: '',
     cli: (...args) => run(BULKHEAD, args, { env: base }),
     cliWith: (more, ...args) => run(BULKHEAD, args, { env: base, ...more }),
     person: () => signIn(machine, base),
-    code() {
-      const code = machine.codes.pop();
-      if (code === undefined) throw new Error('no recovery code is left');
-      return code;
+    json: async <T>(...args: string[]): Promise<T> => {
+      const ran = await machine.cli(...args, '--json');
+      const last = JSON.parse(ran.stdout.trim().split('\n').at(-1) ?? '{}') as { result?: T };
+      if (ran.code !== 0 || last.result === undefined) throw new Error(`${args.join(' ')} ended with ${ran.code}:\n${ran.stdout}${ran.stderr}${log}`);
+      return last.result;
     },
+    code: () => codes.next(),
     async start(env = {}) {
       log = '';
       const child = spawn(BULKHEAD, ['daemon'], { env: { ...base, BULKHEAD_TEST: '1', ...options.env, ...env }, stdio: ['ignore', 'ignore', 'pipe'], cwd: '/' });
@@ -120,26 +125,92 @@ export async function makeMachine(options: { size?: string; floor?: string; env?
       if (daemon.exitCode !== null || daemon.signalCode !== null) return;
       const ended = new Promise<void>((resolve) => void daemon.once('exit', () => resolve()));
       daemon.kill(signal);
-      await Promise.race([ended, delay(20_000).then(() => daemon.kill('SIGKILL'))]);
+      const late = setTimeout(() => daemon.kill('SIGKILL'), 20_000);
+      await ended;
+      clearTimeout(late);
     },
     log: () => log,
     remove: () => remove(machine),
   };
   await machine.start();
-  const init = await machine.cli('init', '--json', '--size', options.size ?? '1G', '--floor', options.floor ?? '64M');
-  const last = JSON.parse(init.stdout.trim().split('\n').at(-1) ?? '{}') as { result?: { uri: string; recovery: string[] } };
-  if (init.code !== 0 || last.result === undefined) {
+  try {
+    await enrol(machine, codes, ['init', '--size', options.size ?? '1G', '--floor', options.floor ?? '64M', '--person', 'root']);
+    if ((options.persons ?? 1) > 1) await enrolMore(machine, codes, options.persons ?? 1);
+  } catch (error) {
     await machine.remove();
-    throw new Error(`init failed with ${init.code}:\n${init.stdout}${init.stderr}${log}`);
+    throw error;
   }
-  machine.codes = last.result.recovery;
-  machine.uri = last.result.uri;
   return machine;
+}
+
+async function enrol(machine: Machine, codes: Codes, args: string[], through = (words: string[]) => machine.cli(...words)): Promise<void> {
+  const ran = await through([...args, '--json']);
+  const last = JSON.parse(ran.stdout.trim().split('\n').at(-1) ?? '{}') as { result?: { uri: string } };
+  if (ran.code !== 0 || last.result === undefined) throw new Error(`init ended with ${ran.code}:\n${ran.stdout}${ran.stderr}${machine.log()}`);
+  machine.uri ||= last.result.uri;
+  codes.add(last.result.uri);
+  const answer = await post(machine.paths.socket, 'machine.confirm', { input: {}, code: codes.newest() });
+  if (!answer.includes('"result"')) throw new Error(`confirm: ${answer}`);
+}
+
+/** More persons are more codes: one code is good once, and there are three of each in half a minute. */
+async function enrolMore(machine: Machine, codes: Codes, count: number): Promise<void> {
+  const users = (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => line.split(':')[0] ?? '').filter((name) => name !== '' && name !== 'root');
+  const person = await machine.person();
+  for (const user of users.slice(0, count - 1))
+    await enrol(machine, codes, ['init', '--person', user, '--code', await codes.next()], (words) => person.bulkhead(words.join(' ')));
+  await person.leave();
+}
+
+interface Codes {
+  add(uri: string): void;
+  /** A code of the one that was added last. */
+  newest(): string;
+  next(): Promise<string>;
+}
+
+/** Codes as phones make them (RFC 6238): the steps before, now and after are taken, each once and in order. */
+function createCodes(): Codes {
+  const phones: { totp: TOTP; last: number }[] = [];
+  const take = (phone: { totp: TOTP; last: number }): string | undefined => {
+    const now = Math.floor(Date.now() / 30_000);
+    const step = Math.max(phone.last + 1, now - 1);
+    if (step > now + 1) return undefined;
+    phone.last = step;
+    return phone.totp.generate({ timestamp: step * 30_000 });
+  };
+  return {
+    add: (uri) => void phones.push({ totp: URI.parse(uri) as TOTP, last: 0 }),
+    newest: () => take(phones.at(-1) as { totp: TOTP; last: number }) ?? '',
+    async next() {
+      for (;;) {
+        for (const phone of phones) {
+          const code = take(phone);
+          if (code !== undefined) return code;
+        }
+        await delay(500);
+      }
+    },
+  };
+}
+
+/** Asks the daemon without the command line. */
+export function post(socketPath: string, name: string, body: unknown): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const sent = request({ socketPath, method: 'POST', path: `/v1/${name}`, agent: false }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => (text += chunk));
+      response.on('end', () => resolve(text));
+    });
+    sent.on('error', reject);
+    sent.end(JSON.stringify(body));
+  });
 }
 
 async function signIn(machine: Machine, env: NodeJS.ProcessEnv): Promise<Person> {
   const person = await openShell(env);
-  const signed = await person.bulkhead(`sign-in --code ${machine.code()}`);
+  const signed = await person.bulkhead(`sign-in --code ${await machine.code()}`);
   if (signed.code === 0) return person;
   await person.leave();
   throw new Error(`sign-in ended with ${signed.code}: ${signed.stdout}${signed.stderr}${machine.log()}`);
@@ -171,7 +242,9 @@ export async function openShell(env: NodeJS.ProcessEnv): Promise<Person> {
     bulkhead: (args, deadline) => type(`${BULKHEAD} ${args}`, deadline),
     async leave() {
       child.stdin.end('exit\n');
-      await Promise.race([new Promise((resolve) => child.once('exit', resolve)), delay(3000).then(() => child.kill('SIGKILL'))]);
+      const late = setTimeout(() => child.kill('SIGKILL'), 3000);
+      await new Promise((resolve) => child.once('exit', resolve));
+      clearTimeout(late);
       await rm(directory, { recursive: true, force: true });
     },
   };
@@ -198,8 +271,10 @@ export async function makeTree(files: Record<string, string>): Promise<string> {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'bulkhead-tree-'));
   for (const [name, content] of Object.entries(files)) {
     const file = path.join(directory, name);
-    await import('node:fs/promises').then((fs) => fs.mkdir(path.dirname(file), { recursive: true }));
+    await mkdir(path.dirname(file), { recursive: true });
     await writeFile(file, content, { mode: content.startsWith('#!') ? 0o755 : 0o644 });
   }
+  // Root keeps numeric owners: the tree is made the agent's, as a person's own would be.
+  await run('/usr/bin/chown', ['-R', '1000:1000', directory]);
   return directory;
 }

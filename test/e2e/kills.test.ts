@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict';
+import { readdir, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { createBtrfsVolumes } from '../../src/host/btrfs/volumes.ts';
+import { makeMachine, makeTree, waitFor, type Machine } from '../builders/machine.ts';
+
+/**
+ * kill -9 of the daemon at every journalled step of every multi-step operation, on the
+ * real host code; then a new daemon, and the invariants. The steps are those that
+ * `--plan` prints, so a step that is added later is killed at as well.
+ */
+const HOOKS = {
+  'bulkhead.yaml': 'hooks: { up: ./up.sh, health: ./health.sh, down: ./down.sh }\nfork: { prepare: ./prepare.sh, cleanup: ./cleanup.sh, limits: { memory: 256MiB } }\n',
+  'up.sh': '#!/bin/sh\nsleep 1000 &\n',
+  'health.sh': '#!/bin/sh\ntrue\n',
+  'down.sh': '#!/bin/sh\ntrue\n',
+  'prepare.sh': '#!/bin/sh\necho masked > /app/prepared\n',
+  'cleanup.sh': '#!/bin/sh\ntrue\n',
+  'data/rows': '1\n2\n3\n',
+};
+
+let machine: Machine;
+
+before(async () => {
+  machine = await makeMachine({ size: '1G', persons: 6 });
+  const person = await machine.person();
+  const tree = await makeTree(HOOKS);
+  for (const line of [`create shop --from ${tree}`, `config accept shop --code ${await machine.code()}`, 'up shop']) {
+    const ran = await person.bulkhead(line);
+    assert.equal(ran.code, 0, `${line}: ${ran.stdout}${ran.stderr}${machine.log()}`);
+  }
+  await person.leave();
+});
+after(() => machine?.remove());
+
+interface Case {
+  operation: string;
+  /** Brings the machine to where the operation may be asked; it is not killed there. */
+  given: () => Promise<void>;
+  ask: string[];
+  /** The journalled point of the operation's place in what `--plan` prints. */
+  kill: (point: string) => string;
+}
+
+const of = (operation: string) => (point: string) => `${operation}:${point}`;
+
+/** `restart` is two plans, one after the other. */
+function restartPoint(point: string): string {
+  const [step = '', when = ''] = point.split(':');
+  return Number(step) === 0 ? `cell.restart:${step}:${when}` : `cell.up:${Number(step) - 1}:${when}`;
+}
+
+const agent = (...args: string[]) => machine.cli(...args);
+const ok = async (...args: string[]): Promise<void> => {
+  const ran = await agent(...args);
+  assert.equal(ran.code, 0, `${args.join(' ')}: ${ran.stderr}${machine.log()}`);
+};
+const none = async (): Promise<void> => {
+  for (const ref of await forks()) await ok('rm', ref);
+};
+const fresh = async (): Promise<void> => {
+  await none();
+  await ok('fork', 'shop:k');
+};
+
+const CASES: Case[] = [
+  { operation: 'fork.create', given: none, ask: ['fork', 'shop:k'], kill: of('fork.create') },
+  { operation: 'fork.reset', given: fresh, ask: ['reset', 'shop:k'], kill: of('fork.reset') },
+  { operation: 'volume.remove', given: fresh, ask: ['rm', 'shop:k'], kill: of('volume.remove') },
+  {
+    operation: 'trash.restore',
+    given: async () => {
+      await fresh();
+      await ok('rm', 'shop:k');
+    },
+    ask: ['trash', 'restore', '{trash}'],
+    kill: of('trash.restore'),
+  },
+  { operation: 'cell.up', given: fresh, ask: ['up', 'shop:k'], kill: of('cell.up') },
+  {
+    operation: 'cell.down',
+    given: async () => {
+      await fresh();
+      await ok('up', 'shop:k');
+    },
+    ask: ['down', 'shop:k'],
+    kill: of('cell.down'),
+  },
+  {
+    operation: 'cell.restart',
+    given: async () => {
+      await fresh();
+      await ok('up', 'shop:k');
+    },
+    ask: ['restart', 'shop:k'],
+    kill: restartPoint,
+  },
+];
+
+async function forks(): Promise<string[]> {
+  const { volumes } = await machine.json<{ volumes: { ref: string; kind: string }[] }>('ls');
+  return volumes.filter((one) => one.kind === 'fork').map((one) => one.ref);
+}
+
+/** `{trash}` is the newest name in the trash. */
+async function words(ask: readonly string[]): Promise<string[]> {
+  if (!ask.includes('{trash}')) return [...ask];
+  const { items } = await machine.json<{ items: { name: string }[] }>('trash', 'ls');
+  return ask.map((word) => (word === '{trash}' ? (items[0]?.name ?? '') : word));
+}
+
+for (const one of CASES)
+  test(`${one.operation}: killed at each of its steps, it is finished or undone`, async () => {
+    await one.given();
+    const planned = await machine.json<{ steps: { key: string }[] }>(...(await words(one.ask)), '--plan');
+    assert.ok(planned.steps.length > 0);
+    const points = planned.steps.flatMap((_, step) => [`${step}:before`, `${step}:after`]);
+    for (const point of points) {
+      const at = `${one.kill(point)}`;
+      await one.given();
+      await writeFile(path.join(machine.paths.run, 'kill-at'), at);
+      await agent(...(await words(one.ask)));
+      await waitFor(() => machine.daemon.signalCode !== null, 5000, () => `${at} is a step of the plan, and was never reached\n${machine.log()}`);
+      await rm(path.join(machine.paths.run, 'kill-at'));
+      await machine.start();
+      await invariants(at);
+    }
+  });
+
+/** docs/design/invariants.md, in the order that it has. */
+async function invariants(at: string): Promise<void> {
+  const say = `${at}\n${machine.log()}`;
+  await waitFor(async () => (await state('shop')) === 'up', 20_000, () => `production is up again after ${say}`);
+  const list = await machine.json<{ volumes: { ref: string; id: string; kind: string; state: string }[] }>('ls');
+  for (const one of list.volumes) assert.notEqual(one.state, 'making', `${one.ref} is half-made after ${say}`);
+  // No ready fork without data, and none that was not prepared.
+  for (const one of list.volumes.filter((each) => each.kind === 'fork')) {
+    const seen = await agent('exec', one.ref, '--', 'cat', '/app/data/rows', '/app/prepared');
+    assert.equal(seen.stdout, '1\n2\n3\nmasked\n', `${one.ref} after ${say}${seen.stderr}`);
+  }
+  // No data without a record: everything on the pool is known.
+  const status = await machine.json<{ recovered: string[] }>('status');
+  for (const text of status.recovered) assert.doesNotMatch(text, /which no record knows|missing from the pool|could not be/, say);
+  const trash = await machine.json<{ items: { id: string }[] }>('trash', 'ls');
+  const known = new Set([...list.volumes, ...trash.items].map((one) => one.id));
+  for (const place of await pool()) if (place.area === 'live' || place.area === 'base') assert.ok(known.has(place.id), `${place.area} ${place.id} after ${say}`);
+  // Nothing leaked: a cell for each that runs, no more.
+  const cells = await readdir(`/sys/fs/cgroup/unified/${machine.paths.cgroup}/forks`).catch(() => []);
+  for (const id of cells.filter((name) => name.length === 36)) assert.ok(known.has(id), `a cell of ${id} after ${say}`);
+}
+
+async function state(ref: string): Promise<string | undefined> {
+  const { volumes } = await machine.json<{ volumes: { ref: string; state: string }[] }>('ls');
+  return volumes.find((one) => one.ref === ref)?.state;
+}
+
+/** What lies on the pool, read past the daemon. */
+async function pool() {
+  return createBtrfsVolumes({ paths: machine.paths }).list().catch(() => []);
+}
