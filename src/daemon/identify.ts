@@ -8,7 +8,11 @@ import { peerCredentials, peerPidfd } from '../host/syscalls.ts';
 import type { SignIns } from './sign-ins.ts';
 
 /** An accepted connection, and the socket that it came through. */
-export type Connection = { fd: number; connected?: number } & (
+export type Connection = {
+  fd: number;
+  /** When it was accepted, in milliseconds after boot; absent: now. */
+  connected?: number;
+} & (
   | { channel: 'local' }
   | { channel: 'cell'; cell: Id; idBase: number }
 );
@@ -41,7 +45,9 @@ export function createIdentify(deps: {
       throw refused(`Process ${pid} (uid ${uid}) runs in a cell, container or sandbox, and this socket is the machine's`);
 
     const user = await users.nameOf(uid);
-    const found = signIns.find(lineage, connection.connected ?? processes.sinceBoot());
+    // A process that connected as one user and is another now has the sign-in of neither.
+    const steady = lineage.self.uids.every((each) => each === uid);
+    const found = steady ? signIns.find(lineage, connection.connected ?? processes.sinceBoot()) : { uncovered: null };
     const caller = onMachine({ uid, user, pid }, lineage, found);
     signIns.remember(caller, lineage);
     return caller;

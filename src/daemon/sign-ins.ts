@@ -53,6 +53,7 @@ export function createSignIns(deps: { processes: Processes; clock: () => number;
       const lineage = seen.get(caller);
       const shell = lineage?.ancestors[0];
       const obstacle = lineage === undefined || caller.kind === 'cell' ? 'It is no process of this machine.' : signInObstacle(lineage);
+      if (caller.kind === 'unproven' && caller.agent !== null) throw refused('It looks like an agent.');
       if (obstacle !== null || lineage === undefined || shell === undefined) throw refused(obstacle);
       const pidfd = processes.hold(shell);
       if (pidfd === undefined) throw refused('Its shell has ended.');

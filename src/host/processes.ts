@@ -34,8 +34,8 @@ const MOST_ANCESTORS = 64;
 const TRIES = 3;
 const ENVIRONMENT_LIMIT = 128 << 10;
 const ARGV_LIMIT = 16 << 10;
-/** Milliseconds for what a process keeps in its own memory: it can make that wait for as long as it likes. */
-const MEMORY_DEADLINE = 100;
+/** Milliseconds for what a process keeps in its own memory. */
+const MEMORY_DEADLINE = 200;
 
 interface Held extends Numbers {
   pidfd: number;
@@ -43,16 +43,14 @@ interface Held extends Numbers {
 
 /** `keep` says which variables are kept: an environment holds secrets, and none of them leaves this file. */
 export function createProcesses(deps: { keep: (variable: string) => boolean }): Processes {
-  const memory = createMemoryReader();
-
   /** What is seen of one process; undefined when it changed under the reading. */
   async function look(held: Held): Promise<ObservedProcess | undefined> {
     const uids = uidsOf(readKernel(held.pid, 'status') ?? '');
     const exe = linkOf(held.pid);
     const room = Math.max(1, Math.min(held.environ, ENVIRONMENT_LIMIT));
     const [argv, environment] = await Promise.all([
-      memory.read(held.pid, 'cmdline', uids[1] ?? -1, ARGV_LIMIT),
-      memory.read(held.pid, 'environ', uids[1] ?? -1, room),
+      readInTime(held.pid, 'cmdline', ARGV_LIMIT),
+      readInTime(held.pid, 'environ', room),
     ]);
     const after = numbers(held.pid);
     if (after === undefined || !pidfdAlive(held.pidfd) || !sameAs(held, after)) return undefined;
@@ -135,33 +133,18 @@ const blank = (seen: Numbers): ObservedProcess =>
   ({ ...pick(seen), uids: [], exe: null, argv: [], environment: [], readable: false });
 
 /**
- * Reads what lies in a process's own memory. It may be a page of a filesystem of the
- * process's own making (FUSE), which answers never. So a user whose process makes a read
- * hang is not read from until that ends, and two users at the most are waited for: each
- * holds a thread of libuv's four. Who makes it hang is unreadable, and no more.
+ * What lies in a process's own memory. The kernel takes it from anonymous pages alone (since
+ * CVE-2018-1120; measured: a page of a FUSE file gives nothing, at once), so it cannot be made
+ * to wait for a server of the process's own. The deadline is for what is merely slow.
  */
-function createMemoryReader() {
-  const hanging = new Map<number, number>();
-  return {
-    async read(pid: number, file: 'cmdline' | 'environ', uid: number, limit: number): Promise<Buffer | undefined> {
-      if (hanging.has(uid) || hanging.size >= 2) return undefined;
-      const reading = readMemory(pid, file, limit);
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<'late'>((resolve) => {
-        timer = setTimeout(resolve, MEMORY_DEADLINE, 'late');
-      });
-      const result = await Promise.race([reading, late]);
-      clearTimeout(timer);
-      if (result !== 'late') return result;
-      hanging.set(uid, (hanging.get(uid) ?? 0) + 1);
-      void reading.finally(() => {
-        const left = (hanging.get(uid) ?? 1) - 1;
-        if (left > 0) hanging.set(uid, left);
-        else hanging.delete(uid);
-      });
-      return undefined;
-    },
-  };
+async function readInTime(pid: number, file: 'cmdline' | 'environ', limit: number): Promise<Buffer | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, MEMORY_DEADLINE, undefined);
+  });
+  const read = await Promise.race([readMemory(pid, file, limit), late]);
+  clearTimeout(timer);
+  return read;
 }
 
 /** At most `limit` bytes. The kernel gives as much as there is at once: a short read is the end (fs/proc/base.c). */
