@@ -117,15 +117,20 @@ export { closeFd as closeProgram };
 
 function bpf(command: number, attr: Buffer, said: () => string): number {
   const number = SYS_BPF[process.arch];
-  if (number === undefined) throw new AppError('unsupported', `Cannot use BPF on a machine of the kind "${process.arch}"`);
+  if (number === undefined)
+    throw new AppError('unsupported', `Cannot use BPF on a machine of the kind "${process.arch}"`);
   try {
     return call('syscallPointers', 'bpf', number, command, attr, attr.length, null, 0, 0);
   } catch (error) {
     if (!(error instanceof SyscallError)) throw error;
-    throw new AppError('unsupported', "Cannot keep a way out from the machine's loopback: the kernel refuses the BPF program", {
-      why: [error.message, said()].filter(Boolean).join(': '),
-      next: ['bulkhead doctor'],
-      cause: error,
-    });
+    throw new AppError(
+      'unsupported',
+      "Cannot keep a way out from the machine's loopback: the kernel refuses the BPF program",
+      {
+        why: [error.message, said()].filter(Boolean).join(': '),
+        next: ['bulkhead doctor'],
+        cause: error,
+      },
+    );
   }
 }

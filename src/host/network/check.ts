@@ -9,7 +9,9 @@ import { REFUSE_ALL } from './gateway-rules.ts';
 export function checkNetwork(): Promise<Finding[]> {
   return Promise.all([
     check('network: links and rules', 'a fork ends in a namespace of its own, and is refused there', tryGateway),
-    check('network: fence', "the kernel keeps production's way out from the machine's loopback", () => Promise.resolve(tryFence())),
+    check('network: fence', "the kernel keeps production's way out from the machine's loopback", () =>
+      Promise.resolve(tryFence()),
+    ),
     check('network: tun device', "production's way out can be made", tryTun),
     checkPasta(),
   ]);
@@ -27,8 +29,13 @@ async function check(name: string, good: string, attempt: () => Promise<void>): 
 
 async function tryGateway(): Promise<void> {
   await Promise.all(['ip', 'nft', 'unshare', 'nsenter'].map(program));
-  const script = 'set -e; ip link add f0 type veth peer name eth0; printf %s "$1" | nft -f -';
-  await exec('unshare', ['--net', '--', 'sh', '-c', script, 'sh', REFUSE_ALL]).catch((error: AppError) => {
+  const alone = (command: readonly string[], input = ''): Promise<unknown> =>
+    exec('unshare', ['--net', ...command], { input });
+  const tried = Promise.all([
+    alone(['ip', 'link', 'add', 'f0', 'type', 'veth', 'peer', 'name', 'eth0']),
+    alone(['nft', '-f', '-'], REFUSE_ALL),
+  ]);
+  await tried.catch((error: AppError) => {
     throw new AppError('unsupported', 'The kernel makes no veth links or no nftables rules', {
       why: error.why,
       next: ['modprobe -a veth nf_tables nft_reject_ipv4'],
@@ -51,7 +58,11 @@ const SPEAKS_FIRST = '20230922';
 
 async function checkPasta(): Promise<Finding> {
   const name = 'network: pasta';
-  const found = await check(name, "pasta is there: production's way out and its ports", async () => void (await program('pasta')));
+  const found = await check(
+    name,
+    "pasta is there: production's way out and its ports",
+    async () => void (await program('pasta')),
+  );
   if (found.level !== 'ok') return found;
   const version = await pastaVersion();
   const day = /20\d{2}_?\d{2}_?\d{2}/.exec(version)?.[0].replaceAll('_', '');
@@ -67,7 +78,13 @@ async function checkPasta(): Promise<Finding> {
 
 /** Debian's first packages do not know their own version; dpkg does. */
 async function pastaVersion(): Promise<string> {
-  const own = await exec('pasta', ['--version']).then((result) => result.stdout, () => '');
+  const own = await exec('pasta', ['--version']).then(
+    (result) => result.stdout,
+    () => '',
+  );
   if (/20\d{2}_?\d{2}/.test(own)) return own.split('\n', 1)[0]?.replace(/^pasta\s+/, '') ?? 'unknown';
-  return exec('dpkg-query', ['--showformat', '${Version}', '--show', 'passt']).then((result) => result.stdout, () => 'unknown');
+  return exec('dpkg-query', ['--showformat', '${Version}', '--show', 'passt']).then(
+    (result) => result.stdout,
+    () => 'unknown',
+  );
 }

@@ -10,7 +10,10 @@ test('a jump is counted from the instruction after it, with a constant of 64 bit
     { label: 'end' },
     { op: OP.exit },
   ]);
-  assert.equal(code.toString('hex'), ['0500020000000000', '1803000002000000', '0000000001000000', '9500000000000000'].join(''));
+  assert.equal(
+    code.toString('hex'),
+    ['0500020000000000', '1803000002000000', '0000000001000000', '9500000000000000'].join(''),
+  );
   assert.throws(() => assemble([{ op: OP.jump, to: 'nowhere' }]));
 });
 

@@ -6,42 +6,32 @@ import { GATEWAY_ADDRESS } from './resolvers.ts';
  * addresses clash with no other's.
  */
 
+const conf = (...names: string[]): string[] =>
+  names.flatMap((name) => ['all', 'default'].map((which) => `/proc/sys/net/ipv4/conf/${which}/${name}`));
+
 /**
- * Written below /proc/sys/net of the new namespace, which *inherits* the machine's:
- * beside Docker it starts with forwarding on. In this order: `ip_forward` resets others.
+ * Settings of the new namespace, by the value that is written to them. It *inherits* the
+ * machine's, so each is said: beside Docker it starts with forwarding on. In this order, as
+ * `ip_forward` resets others. IPv6 has none where the kernel has no IPv6.
  */
-export const GATEWAY_SYSCTLS: readonly string[] = [
-  'ipv4/ip_forward=0',
-  'ipv4/conf/all/forwarding=0',
-  'ipv4/conf/default/forwarding=0',
-  // A fork that writes another's source address is not heard.
-  'ipv4/conf/all/rp_filter=1',
-  'ipv4/conf/default/rp_filter=1',
-  'ipv4/conf/all/arp_filter=1',
-  'ipv4/conf/all/arp_ignore=0',
-  'ipv4/conf/default/arp_ignore=0',
-  'ipv4/conf/all/proxy_arp=0',
-  'ipv4/conf/default/proxy_arp=0',
-  'ipv4/conf/all/accept_local=0',
-  'ipv4/conf/default/accept_local=0',
-  'ipv4/conf/all/route_localnet=0',
-  'ipv4/conf/default/route_localnet=0',
-  'ipv4/conf/all/accept_redirects=0',
-  'ipv4/conf/default/accept_redirects=0',
-  'ipv4/conf/all/send_redirects=0',
-  'ipv4/conf/default/send_redirects=0',
-  'ipv4/conf/all/accept_source_route=0',
-  'ipv4/conf/default/accept_source_route=0',
-  'ipv4/conf/all/log_martians=0',
-  'ipv4/conf/default/log_martians=0',
-  // Refusals are never held back: the kernel's usual limit is six, then one a second (icmp(7)),
-  // and a program that asks for a seventh name would wait for its time-out.
-  'ipv4/icmp_ratemask=0',
-  // Should the rules be gone: no false answer to a ping.
-  'ipv4/icmp_echo_ignore_all=1',
-  'ipv6/conf/all/disable_ipv6=1',
-  'ipv6/conf/default/disable_ipv6=1',
-];
+export const GATEWAY_SYSCTLS = {
+  '0': [
+    '/proc/sys/net/ipv4/ip_forward',
+    ...conf('forwarding', 'arp_ignore', 'proxy_arp', 'accept_local', 'route_localnet'),
+    ...conf('accept_redirects', 'send_redirects', 'accept_source_route', 'log_martians'),
+    // Refusals are never held back: the kernel's usual limit is six, then one a second (icmp(7)),
+    // and a program that asks for a seventh name would wait for its time-out.
+    '/proc/sys/net/ipv4/icmp_ratemask',
+  ],
+  '1': [
+    // A fork that writes another's source address is not heard.
+    ...conf('rp_filter', 'arp_filter'),
+    // Should the rules be gone: no false answer to a ping.
+    '/proc/sys/net/ipv4/icmp_echo_ignore_all',
+    '/proc/sys/net/ipv6/conf/all/disable_ipv6',
+    '/proc/sys/net/ipv6/conf/default/disable_ipv6',
+  ],
+} as const satisfies Record<'0' | '1', readonly string[]>;
 
 /**
  * Whatever comes in is local, wherever it was sent to; what goes out follows the

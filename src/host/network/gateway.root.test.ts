@@ -1,9 +1,22 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { exec } from '../exec.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { exec, start } from '../exec.ts';
 import { pathsOf } from '../paths.ts';
 import { addressOfSlot } from './gateway-rules.ts';
-import { MACHINE, WORLD, aCell, aMachine, attempt, inLab, ip, leftovers, listen, type Holder } from './lab.ts';
+import {
+  MACHINE,
+  WORLD,
+  aCell,
+  aMachine,
+  attempt,
+  inLab,
+  ip,
+  leftovers,
+  listen,
+  type Holder,
+  type Listener,
+} from './lab.ts';
 import { createNetworks } from './networks.ts';
 import type { Attempt } from './probe.ts';
 import { GATEWAY_ADDRESS } from './resolvers.ts';
@@ -13,12 +26,22 @@ const AT_ONCE = 100;
 const OTHER = addressOfSlot(2);
 
 /** Where root of a fork would like to get: with listeners at those that can have one. */
-const TCP: Attempt[] = [MACHINE.four, WORLD.four, OTHER, '192.0.2.2', '8.8.8.8', '169.254.169.254', GATEWAY_ADDRESS, '10.0.0.1']
-  .map((host) => ({ kind: 'tcp', host, port: 8080 }));
-const UDP: Attempt[] = [MACHINE.four, WORLD.four, OTHER, '8.8.8.8', GATEWAY_ADDRESS]
-  .flatMap((host) => [8080, 53].map((port) => ({ kind: 'udp', host, port })));
+const TCP: Attempt[] = [
+  MACHINE.four,
+  WORLD.four,
+  OTHER,
+  '192.0.2.2',
+  '8.8.8.8',
+  '169.254.169.254',
+  GATEWAY_ADDRESS,
+  '10.0.0.1',
+].map((host) => ({ kind: 'tcp', host, port: 8080 }));
+const UDP: Attempt[] = [MACHINE.four, WORLD.four, OTHER, '8.8.8.8', GATEWAY_ADDRESS].flatMap((host) =>
+  [8080, 53].map((port) => ({ kind: 'udp', host, port })),
+);
 const SIX: Attempt[] = [MACHINE.six, WORLD.six, '2001:db8::99', '::ffff:198.51.100.1'].flatMap((host) => [
-  { kind: 'tcp', host, port: 8080 }, { kind: 'udp', host, port: 8080 },
+  { kind: 'tcp', host, port: 8080 },
+  { kind: 'udp', host, port: 8080 },
 ]);
 const PING: Attempt[] = [MACHINE.four, OTHER, '8.8.8.8', GATEWAY_ADDRESS].map((host) => ({ kind: 'ping', host }));
 
@@ -34,6 +57,8 @@ if (await inLab(import.meta.filename)) {
   let fork: Awaited<ReturnType<typeof aCell>>;
   let other: typeof fork;
   let clean = '';
+  let listeners: Listener[] = [];
+  const heard = (): string[] => listeners.flatMap((listener) => listener.heard());
 
   before(async () => {
     const world = keep(await aMachine(true));
@@ -43,9 +68,11 @@ if (await inLab(import.meta.filename)) {
     other = keep(await aCell());
     await networks.attach(fork.id, fork.pid, 1, { kind: 'none' });
     await networks.attach(other.id, other.pid, 2, { kind: 'none' });
-    keep(await listen(process.pid, 'machine', 8080, ['127.0.0.1', '::1', MACHINE.four, MACHINE.six]));
-    keep(await listen(world.pid, 'world', 8080, [WORLD.four, WORLD.six]));
-    keep(await listen(other.pid, 'other fork', 8080, ['0.0.0.0', '::']));
+    listeners = [
+      keep(await listen(process.pid, 'machine', 8080, ['127.0.0.1', '::1', MACHINE.four, MACHINE.six])),
+      keep(await listen(world.pid, 'world', 8080, [WORLD.four, WORLD.six])),
+      keep(await listen(other.pid, 'other fork', 8080, ['0.0.0.0', '::'])),
+    ];
   });
 
   after(async () => {
@@ -55,7 +82,9 @@ if (await inLab(import.meta.filename)) {
   });
 
   const refused = async (attempts: readonly Attempt[]): Promise<void> => {
+    const before = heard();
     const outcomes = await attempt(fork.pid, attempts);
+    assert.deepEqual(heard(), before);
     outcomes.forEach((outcome, index) => {
       const what = `${JSON.stringify(attempts[index])} ${JSON.stringify(outcome)}`;
       assert.equal(outcome.answer, null, what);
@@ -66,10 +95,13 @@ if (await inLab(import.meta.filename)) {
 
   test('the probe reaches all of it from where there is no wall', async () => {
     for (const outcome of await attempt(process.pid, [
-      { kind: 'tcp', host: MACHINE.four, port: 8080 }, { kind: 'tcp', host: WORLD.six, port: 8080 },
-      { kind: 'udp', host: WORLD.four, port: 8080 }, { kind: 'udp', host: MACHINE.six, port: 8080 },
+      { kind: 'tcp', host: MACHINE.four, port: 8080 },
+      { kind: 'tcp', host: WORLD.six, port: 8080 },
+      { kind: 'udp', host: WORLD.four, port: 8080 },
+      { kind: 'udp', host: MACHINE.six, port: 8080 },
       { kind: 'ping', host: WORLD.four },
-    ])) assert.ok(outcome.answer !== null, JSON.stringify(outcome));
+    ]))
+      assert.ok(outcome.answer !== null, JSON.stringify(outcome));
     const [own] = await attempt(other.pid, [{ kind: 'tcp', host: OTHER, port: 8080 }]);
     assert.equal(own?.answer, `other fork to ${OTHER}`);
   });
@@ -79,46 +111,90 @@ if (await inLab(import.meta.filename)) {
   });
 
   test('refusals are never held back, however many there are', async () => {
-    await refused(Array.from({ length: 40 }, (_, index): Attempt => ({ kind: 'udp', host: GATEWAY_ADDRESS, port: 1000 + index })));
+    await refused(
+      Array.from({ length: 40 }, (_, index): Attempt => ({ kind: 'udp', host: GATEWAY_ADDRESS, port: 1000 + index })),
+    );
   });
 
-  test('a name fails at once', async () => {
-    const started = performance.now();
-    await refused([{ kind: 'udp', host: networks.resolver.fork, port: 53 }, { kind: 'tcp', host: networks.resolver.fork, port: 53 }]);
-    assert.ok(performance.now() - started < 1000);
+  test('a name fails at once, asked by the C library', async () => {
+    const script = 'echo "nameserver $1" > /tmp/resolv; mount --bind /tmp/resolv /etc/resolv.conf; shift; exec "$@"';
+    const asked = await exec(
+      'nsenter',
+      [
+        `--net=/proc/${fork.pid}/ns/net`,
+        'unshare',
+        '--mount',
+        'sh',
+        '-c',
+        `mount -t tmpfs none /tmp; ${script}`,
+        'sh',
+        networks.resolver.fork,
+        'getent',
+        'ahosts',
+        'packages.example.com',
+      ],
+      { accept: [2] },
+    );
+    console.log(`getent: ${asked.ms.toFixed(0)} ms`);
+    assert.ok(asked.ms < 500, `${asked.ms} ms`);
   });
 
   test('loopback of the cell works, in both families', async () => {
     const own = await listen(fork.pid, 'own', 9090, ['127.0.0.1', '::1']);
     const outcomes = await attempt(fork.pid, [
-      { kind: 'tcp', host: '127.0.0.1', port: 9090 }, { kind: 'tcp', host: '::1', port: 9090 }, { kind: 'udp', host: '::1', port: 9090 },
+      { kind: 'tcp', host: '127.0.0.1', port: 9090 },
+      { kind: 'tcp', host: '::1', port: 9090 },
+      { kind: 'udp', host: '::1', port: 9090 },
     ]);
     await own.end();
-    assert.deepEqual(outcomes.map((outcome) => outcome.answer), ['own to 127.0.0.1', 'own to ::1', 'own to ::1']);
+    assert.deepEqual(
+      outcomes.map((outcome) => outcome.answer),
+      ['own to 127.0.0.1', 'own to ::1', 'own to ::1'],
+    );
   });
 
   test("another fork's address as the source is heard by nobody", async () => {
-    await ip(fork.pid, [`addr add ${OTHER}/32 dev eth0`, `addr add ${MACHINE.four}/32 dev eth0`, 'addr add 203.0.113.9/32 dev eth0']);
+    await ip(fork.pid, [
+      `addr add ${OTHER}/32 dev eth0`,
+      `addr add ${MACHINE.four}/32 dev eth0`,
+      'addr add 203.0.113.9/32 dev eth0',
+    ]);
     const spoofed = [OTHER, MACHINE.four, '203.0.113.9'].flatMap((from): Attempt[] => [
-      { kind: 'udp', host: WORLD.four, port: 8080, from }, { kind: 'tcp', host: WORLD.four, port: 8080, from },
+      { kind: 'udp', host: WORLD.four, port: 8080, from },
+      { kind: 'tcp', host: WORLD.four, port: 8080, from },
       { kind: 'udp', host: GATEWAY_ADDRESS, port: 53, from },
     ]);
+    const before = heard();
     const outcomes = await attempt(fork.pid, spoofed);
-    await ip(fork.pid, [`addr del ${OTHER}/32 dev eth0`, `addr del ${MACHINE.four}/32 dev eth0`, 'addr del 203.0.113.9/32 dev eth0']);
+    assert.deepEqual(heard(), before);
+    await ip(fork.pid, [
+      `addr del ${OTHER}/32 dev eth0`,
+      `addr del ${MACHINE.four}/32 dev eth0`,
+      'addr del 203.0.113.9/32 dev eth0',
+    ]);
     // No refusal either: it would go to whom the address belongs.
     for (const outcome of outcomes) assert.deepEqual([outcome.answer, outcome.error], [null, 'silence']);
   });
 
   test('routes that root of the cell makes lead nowhere else', async () => {
-    await ip(fork.pid, ['route replace default dev eth0 scope link', `route add ${MACHINE.four}/32 dev eth0 scope link`]);
+    await ip(fork.pid, [
+      'route replace default dev eth0 scope link',
+      `route add ${MACHINE.four}/32 dev eth0 scope link`,
+    ]);
     await refused([...TCP, ...UDP, ...PING]);
-    await ip(fork.pid, [`route del ${MACHINE.four}/32`, `route replace default via ${GATEWAY_ADDRESS} dev eth0 onlink src ${addressOfSlot(1)}`]);
+    await ip(fork.pid, [
+      `route del ${MACHINE.four}/32`,
+      `route replace default via ${GATEWAY_ADDRESS} dev eth0 onlink src ${addressOfSlot(1)}`,
+    ]);
     await refused(TCP);
   });
 
   test('IPv6 that root of the cell sets up reaches nothing', async () => {
     await ip(fork.pid, ['addr add fd00:77::5/64 dev eth0 nodad', 'addr add 2001:db8::5/64 dev eth0 nodad']);
-    const outcomes = await attempt(fork.pid, [{ kind: 'tcp', host: MACHINE.six, port: 8080 }, { kind: 'udp', host: WORLD.six, port: 8080 }]);
+    const outcomes = await attempt(fork.pid, [
+      { kind: 'tcp', host: MACHINE.six, port: 8080 },
+      { kind: 'udp', host: WORLD.six, port: 8080 },
+    ]);
     await ip(fork.pid, ['addr del fd00:77::5/64 dev eth0', 'addr del 2001:db8::5/64 dev eth0']);
     for (const outcome of outcomes) assert.equal(outcome.answer, null);
   });
@@ -161,11 +237,63 @@ if (await inLab(import.meta.filename)) {
 
   test('a cell whose link a killed daemon left half-made is connected by the next', async () => {
     await networks.detach(fork.id, 1);
-    await inGateway('ip', 'link', 'add', 'f1', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', `/proc/${fork.pid}/ns/net`);
+    await inGateway(
+      'ip',
+      'link',
+      'add',
+      'f1',
+      'type',
+      'veth',
+      'peer',
+      'name',
+      'eth0',
+      'netns',
+      `/proc/${fork.pid}/ns/net`,
+    );
     const next = createNetworks({ paths });
     await next.prepare();
     await next.attach(fork.id, fork.pid, 1, { kind: 'none' });
     await refused(TCP);
+  });
+
+  test('two instances beside each other have the same names and addresses, and nothing to do with each other', async () => {
+    const second = pathsOf(`gatewaytest-${process.pid}-b`);
+    const beside = createNetworks({ paths: second });
+    await beside.prepare();
+    const twin = keep(await aCell());
+    await beside.attach(twin.id, twin.pid, 1, { kind: 'none' });
+    await refused(TCP);
+    await beside.teardown();
+    await exec('rm', ['-r', second.run]);
+    await refused(TCP);
+  });
+
+  test('killed at any point, the next start makes it whole', async () => {
+    const script = `
+      import { createNetworks } from '${import.meta.dirname}/networks.ts';
+      import { pathsOf } from '${import.meta.dirname}/../paths.ts';
+      const networks = createNetworks({ paths: pathsOf('${paths.instance}') });
+      console.log('ready');
+      await networks.prepare();
+      await networks.attach('${fork.id}', ${fork.pid}, 1, { kind: 'none' });
+      console.log('done');
+      setInterval(() => {}, 1000);
+    `;
+    for (let after = 1; after < 50; after += 6) {
+      await networks.teardown();
+      const daemon = await start('env', [process.execPath, '--input-type=module', '-e', script], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      const ended = new Promise((resolve) => daemon.once('exit', resolve));
+      await new Promise((resolve) => daemon.stdout?.once('data', resolve));
+      await sleep(after);
+      daemon.kill('SIGKILL');
+      await ended;
+      await networks.prepare();
+      await networks.attach(fork.id, fork.pid, 1, { kind: 'none' });
+      await refused([...TCP.slice(0, 3), ...UDP.slice(0, 2), ...PING.slice(0, 1)]);
+    }
+    await networks.attach(other.id, other.pid, 2, { kind: 'none' });
   });
 
   test('connecting a cell takes 20 ms or less', async () => {

@@ -1,8 +1,17 @@
+import { existsSync } from 'node:fs';
 import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { AppError } from '../../contract/errors.ts';
 import { exec, program, type ExecResult } from '../exec.ts';
-import { GATEWAY_BATCH, GATEWAY_SYSCTLS, REFUSE_ALL, addressOfSlot, cellBatch, linkBatch, linkName } from './gateway-rules.ts';
+import {
+  GATEWAY_BATCH,
+  GATEWAY_SYSCTLS,
+  REFUSE_ALL,
+  addressOfSlot,
+  cellBatch,
+  linkBatch,
+  linkName,
+} from './gateway-rules.ts';
 
 /**
  * The gateway's network namespace: where every fork's network ends. It has no
@@ -26,33 +35,35 @@ const NSFS_MAGIC = 0x6e736673;
 /** Milliseconds. */
 const DEADLINE = 10_000;
 
-/**
- * Runs in the new namespace, which lives as long as this script unless the last
- * line is reached: so the file is either no namespace, or a whole one. The mount
- * spreads as its parent's do: where namespaces of other services get a copy, they
- * also see it go, and none keeps it alive. Settings come as arguments `path=value`.
- */
-const MAKE = `
-set -eu
-file=$1 batch=$2 rules=$3; shift 3
-for setting; do
-  target=/proc/sys/net/\${setting%%=*}
-  case $target in */ipv6/*) [ -e "$target" ] || continue ;; esac
-  echo "\${setting#*=}" > "$target"
-done
-printf %s "$batch" | ip -batch -
-printf %s "$rules" | nft -f -
-mount --bind /proc/self/ns/net "$file"
-`;
-
 export function createGateway(deps: { run: string }): Gateway {
   const namespace = path.join(deps.run, 'gateway.netns');
+  const making = path.join(deps.run, 'gateway.making');
 
-  const inside = (command: readonly string[], input: string, accept: readonly number[] = [0]): Promise<ExecResult> =>
-    exec('nsenter', [`--net=${namespace}`, ...command], { input, accept, deadline: DEADLINE });
+  const within = (file: string, command: readonly string[], input: string, accept: readonly number[] = [0]) =>
+    exec('nsenter', [`--net=${file}`, ...command], { input, accept, deadline: DEADLINE });
+  const inside = (command: readonly string[], input: string, accept?: readonly number[]): Promise<ExecResult> =>
+    within(namespace, command, input, accept);
 
   async function addLink(slot: number, pid: number): Promise<ExecResult> {
     return inside(['ip', '-batch', '-'], linkBatch(slot, pid), [0, 1]);
+  }
+
+  /**
+   * Set up under another name, and pinned under its own when it is whole. The mounts spread
+   * as their parent's do: where namespaces of other services get a copy, they also see it
+   * go, and none keeps it alive.
+   */
+  async function make(): Promise<void> {
+    await unpin(making);
+    await writeFile(making, '', { mode: 0o600 });
+    await exec('unshare', [`--net=${making}`, 'true'], { deadline: DEADLINE });
+    for (const value of ['0', '1'] as const)
+      await within(making, ['tee', ...GATEWAY_SYSCTLS[value].filter(existsSync)], value);
+    await within(making, ['ip', '-batch', '-'], GATEWAY_BATCH);
+    await within(making, ['nft', '-f', '-'], REFUSE_ALL);
+    await writeFile(namespace, '', { mode: 0o600 });
+    await exec('mount', ['--bind', making, namespace], { deadline: DEADLINE });
+    await unpin(making);
   }
 
   return {
@@ -64,9 +75,7 @@ export function createGateway(deps: { run: string }): Gateway {
       }
       await Promise.all(['ip', 'nft', 'unshare', 'nsenter'].map(program));
       await mkdir(deps.run, { recursive: true });
-      await writeFile(namespace, '', { mode: 0o600 });
-      const script = ['sh', '-c', MAKE, 'sh', namespace, GATEWAY_BATCH, REFUSE_ALL, ...GATEWAY_SYSCTLS];
-      await exec('unshare', ['--net', ...script], { deadline: DEADLINE });
+      await make();
     },
     async link(slot, pid) {
       let added = await addLink(slot, pid);
@@ -89,14 +98,21 @@ export function createGateway(deps: { run: string }): Gateway {
       if (!(await pinned(namespace))) return;
       const gone = await inside(['ip', 'link', 'del', linkName(slot)], '', [0, 1]);
       if (gone.code !== 0 && !/Cannot find device/.test(gone.stderr))
-        throw new AppError('failed', `Cannot take the link ${linkName(slot)} away`, { why: gone.stderr.trim().slice(0, 300) });
+        throw new AppError('failed', `Cannot take the link ${linkName(slot)} away`, {
+          why: gone.stderr.trim().slice(0, 300),
+        });
     },
     async teardown() {
-      // More than once: two daemons that started at the same time may have pinned one over the other.
-      while (await pinned(namespace)) await exec('umount', [namespace], { deadline: DEADLINE });
-      await rm(namespace, { force: true });
+      await unpin(making);
+      await unpin(namespace);
     },
   };
+}
+
+/** More than once: two daemons that started at the same time may have pinned one over the other. */
+async function unpin(file: string): Promise<void> {
+  while (await pinned(file)) await exec('umount', [file], { deadline: DEADLINE });
+  await rm(file, { force: true });
 }
 
 async function pinned(file: string): Promise<boolean> {

@@ -61,14 +61,21 @@ export async function aMachine(online: boolean): Promise<Holder> {
     'link set eth0 up',
   ]);
   await exec('ip', ['-6', 'route', 'add', 'default', 'via', WORLD.six, 'dev', 'eth0']);
-  // The kernel takes up to a second to believe in a new link; the first to ask over IPv6 waits for that.
-  await attempt(process.pid, [{ kind: 'tcp', host: WORLD.six, port: 9 }]);
+  await speaksSix(process.pid, WORLD.six, 9);
   return world;
 }
 
 /** `ip -batch` in a process's network namespace. */
 export async function ip(pid: number, lines: readonly string[]): Promise<void> {
   await exec('nsenter', [`--net=/proc/${pid}/ns/net`, 'ip', '-batch', '-'], { input: `${lines.join('\n')}\n` });
+}
+
+/** Waits until IPv6 works: the kernel takes up to a second to believe in a new link. */
+export async function speaksSix(pid: number, host: string, port: number): Promise<void> {
+  for (let round = 0; round < 10; round += 1) {
+    const [outcome] = await attempt(pid, [{ kind: 'tcp', host, port }]);
+    if (outcome?.error !== 'silence') return;
+  }
 }
 
 const PROBE = path.join(import.meta.dirname, 'probe.ts');
@@ -85,31 +92,47 @@ export async function attempt(pid: number, attempts: readonly Attempt[]): Promis
   return JSON.parse(stdout) as Outcome[];
 }
 
-/** A server that answers everything on a port with its name, over TCP and UDP, and counts. */
-export async function listen(pid: number, name: string, port: number, hosts: readonly string[]): Promise<Holder> {
-  const child = await start('nsenter', ['--target', String(pid), '--net', '--', process.execPath, '-e', SERVER, name, String(port), ...hosts], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+/** A server of a lab: what it heard tells whether anything arrived, though no answer came back. */
+export interface Listener extends Holder {
+  /** Where from, over what and to which of its addresses: `tcp 192.0.2.1 > 127.0.0.1`; oldest first. */
+  heard(): string[];
+}
+
+/** A server that answers everything on a port with its name and whom it sees, over TCP and UDP. */
+export async function listen(pid: number, name: string, port: number, hosts: readonly string[]): Promise<Listener> {
+  const child = await start(
+    'nsenter',
+    [`--net=/proc/${pid}/ns/net`, process.execPath, '-e', SERVER, name, String(port), ...hosts],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  let said = '';
   await new Promise<void>((resolve, reject) => {
-    child.stdout?.once('data', () => resolve());
+    child.stdout?.on('data', (chunk) => {
+      said += String(chunk);
+      if (said.startsWith('ready')) resolve();
+    });
     child.once('exit', (code) => reject(new Error(`the server "${name}" ended with ${code}`)));
   });
-  return holderOf(child);
+  return { ...holderOf(child), heard: () => said.split('\n').slice(1).filter(Boolean) };
 }
 
 const SERVER = `
 const [name, port, ...hosts] = process.argv.slice(1);
-let open = hosts.length * 2;
-const ready = () => { if (--open === 0) console.log('ready'); };
+const open = new Set(hosts.flatMap((host) => ['tcp ' + host, 'udp ' + host]));
+const ready = (which) => { open.delete(which); if (open.size === 0) console.log('ready'); };
 for (const host of hosts) {
+  const six = host.includes(':');
   require('node:net').createServer((socket) => {
+    console.log('tcp ' + socket.remoteAddress + ' > ' + host);
     socket.on('error', () => {});
     socket.once('data', () => socket.end(name + ' to ' + socket.remoteAddress));
-  }).listen({ port: Number(port), host, ipv6Only: host.includes(':') }, ready);
-  const six = host.includes(':');
+  }).listen({ port: Number(port), host, ipv6Only: six }, () => ready('tcp ' + host));
   const socket = require('node:dgram').createSocket({ type: six ? 'udp6' : 'udp4', ipv6Only: six });
-  socket.on('message', (text, from) => socket.send(name + ' to ' + from.address, from.port, from.address));
-  socket.bind(Number(port), host, ready);
+  socket.on('message', (text, from) => {
+    console.log('udp ' + from.address + ' > ' + host);
+    socket.send(name + ' to ' + from.address, from.port, from.address);
+  });
+  socket.bind(Number(port), host, () => ready('udp ' + host));
 }
 `;
 
@@ -141,8 +164,12 @@ export const netOf = (pid: number): Promise<string> => readlink(`/proc/${pid}/ns
 /** What a test may not leave behind, as text that can be compared. */
 export async function leftovers(cgroup: string): Promise<string> {
   const links = (await exec('ip', ['-brief', 'link'])).stdout.replaceAll(/@if\d+/g, '');
-  const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').filter((line) => line.includes(`/run/${cgroup}/`));
-  const groups = (await readdir('/sys/fs/cgroup/unified').catch(() => readdir('/sys/fs/cgroup'))).filter((name) => name === cgroup);
+  const mounts = (await readFile('/proc/self/mountinfo', 'utf8'))
+    .split('\n')
+    .filter((line) => line.includes(`/run/${cgroup}/`));
+  const groups = (await readdir('/sys/fs/cgroup/unified').catch(() => readdir('/sys/fs/cgroup'))).filter(
+    (name) => name === cgroup,
+  );
   const pastas = await passts();
   return [links, ...mounts, ...groups, ...pastas].join('\n');
 }
@@ -153,7 +180,8 @@ async function passts(): Promise<string[]> {
   const found: string[] = [];
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
     const name = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '');
-    if (/^(pasta|passt)/.test(name) && (await netOf(Number(pid)).catch(() => '')) === home) found.push(`${name.trim()} ${pid}`);
+    if (/^(pasta|passt)/.test(name) && (await netOf(Number(pid)).catch(() => '')) === home)
+      found.push(`${name.trim()} ${pid}`);
   }
   return found;
 }

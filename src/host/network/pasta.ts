@@ -31,10 +31,17 @@ const READY_DEADLINE = 5000;
 const END_DEADLINE = 5000;
 
 /**
- * Enters the group, and becomes pasta: so its first instruction runs behind the fence. The
+ * Read by a shell from its stdin: it enters the group that its first argument names, and
+ * becomes the program of the others. So pasta's first instruction runs behind the fence. The
  * log is bounded (1 MiB, in blocks of 512 bytes), and a full one is no reason to end.
  */
-const ENTER = `set -eu; trap '' XFSZ; ulimit -f 2048; echo $$ > "$1/cgroup.procs"; shift; exec "$@"`;
+const ENTER = `set -eu
+trap '' XFSZ
+ulimit -f 2048
+echo $$ > "$1/cgroup.procs"
+shift
+exec "$@" < /dev/null
+`;
 
 export function createWaysOut(deps: { run: string; cgroup: string; resolvers: () => Resolvers }): WaysOut {
   const cgroups = createCgroups();
@@ -59,11 +66,14 @@ export function createWaysOut(deps: { run: string; cgroup: string; resolvers: ()
     await fence(directory, { resolvers: forwarded === undefined ? [] : [forwarded], nowhere: GATEWAY_ADDRESS });
     await mkdir(logs, { recursive: true, mode: 0o700 });
     const log = await open(logOf(cell), 'w', 0o600);
-    const child = await start('sh', ['-c', ENTER, 'sh', directory, pasta, ...args], {
-      stdio: ['ignore', 'ignore', log.fd],
+    const child = await start('sh', ['-s', directory, pasta, ...args], {
+      stdio: ['pipe', 'ignore', log.fd],
       detached: true,
     }).finally(() => log.close());
     child.unref();
+    // A shell that has ended already: its log says why.
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(ENTER);
     const ended = new Promise<true>((resolve) => {
       child.once('exit', () => resolve(true));
       child.once('error', () => resolve(true));
@@ -140,9 +150,23 @@ async function endGroup(cgroups: Cgroups, group: string): Promise<void> {
  * gateway address, would be the machine's loopback. `--runas 0`: uid 0 owns the
  * cell's user namespace. Its name inside is eth0 whatever the machine's is.
  */
-const PLAIN = ['-f', '-q', '--config-net', '-I', 'eth0', '-T', 'none', '-U', 'none', '--no-map-gw', '--runas', '0'] as const;
+const PLAIN = [
+  '-f',
+  '-q',
+  '--config-net',
+  '-I',
+  'eth0',
+  '-T',
+  'none',
+  '-U',
+  'none',
+  '--no-map-gw',
+  '--runas',
+  '0',
+] as const;
 
-const forward = (resolver: string | undefined): string[] => (resolver === undefined ? [] : ['--dns-forward', GATEWAY_ADDRESS]);
+const forward = (resolver: string | undefined): string[] =>
+  resolver === undefined ? [] : ['--dns-forward', GATEWAY_ADDRESS];
 
 /**
  * pasta gives the cell the machine's address, so that it is not the machine that
@@ -165,10 +189,13 @@ async function hasDefaultRoute(pid: number, name = 'eth0'): Promise<boolean> {
 
 /** Destination and mask are zero (Documentation: proc(5), /proc/net/route). */
 function isDefault4(text: string, name: string): boolean {
-  return text.split('\n').slice(1).some((line) => {
-    const [device, destination, , , , , , mask] = line.split(/\s+/);
-    return destination === '00000000' && mask === '00000000' && (name === '' || device === name);
-  });
+  return text
+    .split('\n')
+    .slice(1)
+    .some((line) => {
+      const [device, destination, , , , , , mask] = line.split(/\s+/);
+      return destination === '00000000' && mask === '00000000' && (name === '' || device === name);
+    });
 }
 
 /** ::/0 on a device that is not `lo`, where the kernel keeps its own refusal of everything. */
@@ -183,5 +210,10 @@ function isDefault6(text: string, name: string): boolean {
 /** What pasta said last; its complaints that there is no syslog left out. */
 async function lastWords(file: string): Promise<string> {
   const text = await readFile(file, 'utf8').catch(() => '');
-  return text.split('\n').filter((line) => line !== '' && !line.includes('to syslog')).slice(-3).join('; ').slice(0, 300);
+  return text
+    .split('\n')
+    .filter((line) => line !== '' && !line.includes('to syslog'))
+    .slice(-3)
+    .join('; ')
+    .slice(0, 300);
 }

@@ -7,13 +7,23 @@ import { firstFree, mustBeFree, portArguments } from './ports.ts';
 
 test('ports become arguments, and no ports are said to be none', () => {
   assert.deepEqual(portArguments([]), ['-t', 'none', '-u', 'none']);
-  assert.deepEqual(portArguments([{ host: 80, cell: 8080 }, { host: 8443, cell: 443, address: '127.0.0.1' }]), [
-    '-t', '80:8080', '-u', '80:8080', '-t', '127.0.0.1/8443:443', '-u', '127.0.0.1/8443:443',
-  ]);
+  assert.deepEqual(
+    portArguments([
+      { host: 80, cell: 8080 },
+      { host: 8443, cell: 443, address: '127.0.0.1' },
+    ]),
+    ['-t', '80:8080', '-u', '80:8080', '-t', '127.0.0.1/8443:443', '-u', '127.0.0.1/8443:443'],
+  );
 });
 
 test('a second port of the machine for one of the cell is TCP alone', () => {
-  assert.deepEqual(portArguments([{ host: 80, cell: 8080 }, { host: 81, cell: 8080 }]).slice(4), ['-t', '81:8080']);
+  assert.deepEqual(
+    portArguments([
+      { host: 80, cell: 8080 },
+      { host: 81, cell: 8080 },
+    ]).slice(4),
+    ['-t', '81:8080'],
+  );
 });
 
 test('an address is an address', () => {

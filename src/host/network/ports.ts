@@ -19,7 +19,12 @@ export type Protocol = 'tcp' | 'udp';
 function published(ports: readonly Port[]): { protocol: Protocol; port: Port }[] {
   return ports.flatMap((port, index) => {
     const first = ports.findIndex((other) => other.cell === port.cell) === index;
-    return first ? [{ protocol: 'tcp', port }, { protocol: 'udp', port }] : [{ protocol: 'tcp', port }];
+    return first
+      ? [
+          { protocol: 'tcp', port },
+          { protocol: 'udp', port },
+        ]
+      : [{ protocol: 'tcp', port }];
   });
 }
 

@@ -16,7 +16,7 @@ export type Attempt =
 export interface Outcome {
   /** What came back; null: nothing did. */
   answer: string | null;
-  /** The error's code, or `silence` after a second without either. */
+  /** The error's code, or `silence` where neither came in time. */
   error: string | null;
   /** Milliseconds. */
   ms: number;
@@ -24,11 +24,17 @@ export interface Outcome {
 
 type Result = Omit<Outcome, 'ms'>;
 
-const PATIENCE = 1000;
+/** Milliseconds. */
+const PATIENCE = 400;
 
 function tcp({ host, port, from }: { host: string; port: number; from?: string }): Promise<Result> {
   return new Promise((resolve) => {
-    const socket = connect({ host, port, ...(from === undefined ? {} : { localAddress: from }), autoSelectFamily: false });
+    const socket = connect({
+      host,
+      port,
+      ...(from === undefined ? {} : { localAddress: from }),
+      autoSelectFamily: false,
+    });
     let answer = '';
     const settle = (result: Result): void => {
       clearTimeout(timer);
@@ -61,7 +67,9 @@ function udp({ host, port, from }: { host: string; port: number; from?: string }
     socket.on('error', failed);
     socket.bind(0, from, () => {
       // Connected: or the kernel keeps the refusal to itself (udp(7)).
-      socket.connect(port, host, (error?: Error) => (error === undefined ? socket.send('hello', failed) : failed(error)));
+      socket.connect(port, host, (error?: Error) =>
+        error === undefined ? socket.send('hello', failed) : failed(error),
+      );
     });
   });
 }
@@ -98,7 +106,8 @@ function socketAddress(host: string): Buffer {
 
 async function make(attempt: Attempt): Promise<Outcome> {
   const started = performance.now();
-  const result = attempt.kind === 'tcp' ? await tcp(attempt) : attempt.kind === 'udp' ? await udp(attempt) : ping(attempt);
+  const result =
+    attempt.kind === 'tcp' ? await tcp(attempt) : attempt.kind === 'udp' ? await udp(attempt) : ping(attempt);
   return { ...result, ms: Math.round(performance.now() - started) };
 }
 

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { GATEWAY_ADDRESS, chooseResolvers, parseResolvConf } from './resolvers.ts';
 
 test('the servers of a resolv.conf are read in order, and nothing else', () => {
-  const text = '# nameserver 9.9.9.9\nsearch example.com\nnameserver 192.0.2.53\n nameserver\t2001:db8::53 \nnameserver fe80::1%eth0\nnameserver here\n';
+  const text =
+    '# nameserver 9.9.9.9\nsearch example.com\nnameserver 192.0.2.53\n nameserver\t2001:db8::53 \nnameserver fe80::1%eth0\nnameserver here\n';
   assert.deepEqual(parseResolvConf(text), ['192.0.2.53', '2001:db8::53']);
 });
 

@@ -36,7 +36,8 @@ export function chooseResolvers(configured: readonly string[], upstream: readonl
   const direct = configured.filter((server) => !isLoopback(server));
   // pasta takes the first IPv4 server of the machine, whatever it is.
   const first = configured.find((server) => isIP(server) === 4);
-  if (first === undefined || !isLoopback(first)) return { servers: direct.slice(0, MOST_SERVERS), forwarded: undefined };
+  if (first === undefined || !isLoopback(first))
+    return { servers: direct.slice(0, MOST_SERVERS), forwarded: undefined };
   const behind = [...direct, ...upstream.filter((server) => !isLoopback(server) && !direct.includes(server))];
   return { servers: [GATEWAY_ADDRESS, ...behind].slice(0, MOST_SERVERS), forwarded: first };
 }
