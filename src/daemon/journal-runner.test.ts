@@ -102,8 +102,22 @@ test('a plan waits for what an earlier one left on the same target, and is refus
       { code: 'busy' },
     );
     // Three tries each; the seventh failure is the first of this one, which finishes it and then runs its own.
-    await runner.run(plan, 'c', () => {});
+    await runner.run(plan, 'c', ({ type, ...event }) => {
+      if (type !== 'step' || !('state' in event) || event.state !== 'started' || event.label !== 'step 0') return;
+      assert.deepEqual([...world.steps.values()], ['done', 'done']);
+      world.steps.clear();
+    });
   });
+  assert.equal(wholeOrNothing(world, plan), 'all');
+});
+
+test('what an earlier daemon left is ended before a plan for the same target, also without a recovery', async () => {
+  const world = aWorld();
+  const plan = aPlan(3, 2);
+  world.lives = 4;
+  await run(world, plan);
+  world.lives = Infinity;
+  assert.equal(await run(world, plan), 'done');
   assert.equal(wholeOrNothing(world, plan), 'all');
 });
 

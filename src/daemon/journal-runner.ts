@@ -48,7 +48,7 @@ const PAUSE = 100;
 export function createRunner(deps: RunnerDeps): Runner {
   const { journal, log, clock, killAt = () => {} } = deps;
   /** Plans that neither ended nor are being worked on, by the journal's number. */
-  const left = new Map<number, JournalEntry>();
+  const left = new Map(journal.open().map((entry) => [entry.id, entry]));
 
   async function forward({ id, plan, cursor }: JournalEntry, emit: (event: ProgressEvent) => void): Promise<void> {
     for (let at = cursor; at < plan.steps.length; at += 1) {
@@ -72,7 +72,10 @@ export function createRunner(deps: RunnerDeps): Runner {
     journal.end(id);
   }
 
-  /** Takes back the step at the cursor and all before it. */
+  /**
+   * Takes back the step at the cursor and all before it. The journal says that one is taken back before
+   * the next is: after a reset's old content was moved back, taking its copy back again would delete it.
+   */
   async function back({ id, plan, cursor }: Pick<JournalEntry, 'id' | 'plan' | 'cursor'>): Promise<void> {
     const operation = `${plan.operation}/undo`;
     for (let at = cursor; at >= 0; at -= 1) {
