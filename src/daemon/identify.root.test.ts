@@ -122,6 +122,44 @@ test('the override is told with the process that set it', async () => {
   assert.equal(caller.agent, 'claude-code');
 });
 
+const INJECT = `
+import os, re, sys
+pid = int(sys.argv[1])
+start, stop = [int(x) for x in open(f'/proc/{pid}/stat').read().rsplit(')', 1)[1].split()[47:49]]
+with open(f'/proc/{pid}/mem', 'r+b', buffering=0) as memory:
+    memory.seek(start); block = memory.read(stop - start)
+    memory.seek(start + block.index(b'PADDING=')); memory.write(b'BULKHEAD_ALLOW_PRODUCTION=shop\\0')
+`;
+
+test('the override written into the shell above the agent looks as if it was set there, and opens nothing', async () => {
+  const claude = identity.disguise('/bin/bash', 'claude');
+  const inject = identity.write('inject.py', INJECT);
+  const agent = `${claude} -c "python3 ${inject} $$; ${ask.join(' ')}; true"; true`;
+  const caller = one(await askBy(['/bin/bash', '-c', agent], { env: { PADDING: 'x'.repeat(60) } }));
+  assert.equal(caller.kind, 'unproven');
+  assert.equal(caller.agent, 'claude-code');
+  // Indistinguishable from a person's: that is why the variable is nobody's permission.
+  assert.equal(caller.override?.agentPid, null);
+});
+
+const LEADERLESS = `
+import ctypes, os, socket, sys, threading, time
+def run():
+    time.sleep(0.2)
+    s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(b'ask\\n')
+    print('ANSWER ' + s.makefile().readline(), flush=True)
+    os._exit(0)
+threading.Thread(target=run).start()
+ctypes.CDLL(None).syscall(60, 0)
+`;
+
+test('a process whose main thread has ended cannot be looked at', async () => {
+  const file = identity.write('leaderless.py', LEADERLESS);
+  const caller = one(await askBy(['python3', file, identity.file], { env: { CLAUDECODE: '1' } }));
+  assert.equal(caller.kind, 'unproven');
+  assert.match(caller.obstacle ?? '', /cannot be looked at/);
+});
+
 test('an environment too large to read is unreadable, not empty', async () => {
   const big = { A: 'x'.repeat(100_000), B: 'x'.repeat(100_000), CLAUDECODE: '1' };
   const caller = one(await askBy(ask, { env: big }));
