@@ -78,11 +78,16 @@ function volumeSteps(parts: () => Parts): Pick<Executors, VolumeSteps> {
     },
     'volume.trash': {
       do: ({ id, trash }) => volumes().toTrash(id, trash),
-      undo: ({ id, trash }) => volumes().fromTrash(trash, id),
+      // The step may not have begun, or had nothing to move: then there is nothing to bring back.
+      undo: async ({ id, trash }) => {
+        if (await volumes().has({ area: 'trash', id: trash })) await volumes().fromTrash(trash, id);
+      },
     },
     'volume.untrash': {
       do: ({ id, trash }) => volumes().fromTrash(trash, id),
-      undo: ({ id, trash }) => volumes().toTrash(id, trash),
+      undo: async ({ id, trash }) => {
+        if (await volumes().has({ area: 'live', id })) await volumes().toTrash(id, trash);
+      },
     },
     'volume.purge': { do: ({ place }) => volumes().purge(place), undo: nothing },
     'manifest.write': {
