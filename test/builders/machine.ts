@@ -78,6 +78,8 @@ export interface Machine {
 export interface Person {
   /** Types a command line, and waits until it has ended. */
   run(line: string, deadline?: number): Promise<Ran>;
+  /** The same, and types an answer once the output so far is enough to give it. */
+  converse(line: string, answer: (output: string) => string | undefined): Promise<Ran>;
   /** Types `bulkhead ARGS`. */
   bulkhead(args: string, deadline?: number): Promise<Ran>;
   /** The shell's process. */
@@ -143,11 +145,11 @@ export async function makeMachine(options: { size?: string; floor?: string; env?
   return machine;
 }
 
-async function enrol(machine: Machine, codes: Codes, args: string[], through = (words: string[]) => machine.cli(...words)): Promise<void> {
-  const ran = await through([...args, '--json']);
+async function enrol(machine: Machine, codes: Codes, args: string[]): Promise<void> {
+  const ran = await machine.cli(...args, '--json');
   const last = JSON.parse(ran.stdout.trim().split('\n').at(-1) ?? '{}') as { result?: { uri: string } };
   if (ran.code !== 0 || last.result === undefined) throw new Error(`init ended with ${ran.code}:\n${ran.stdout}${ran.stderr}${machine.log()}`);
-  machine.uri ||= last.result.uri;
+  machine.uri = last.result.uri;
   codes.add(last.result.uri);
   const answer = await post(machine.paths.socket, 'machine.confirm', { input: {}, code: codes.newest() });
   if (!answer.includes('"result"')) throw new Error(`confirm: ${answer}`);
@@ -157,8 +159,15 @@ async function enrol(machine: Machine, codes: Codes, args: string[], through = (
 async function enrolMore(machine: Machine, codes: Codes, count: number): Promise<void> {
   const users = (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => line.split(':')[0] ?? '').filter((name) => name !== '' && name !== 'root');
   const person = await machine.person();
-  for (const user of users.slice(0, count - 1))
-    await enrol(machine, codes, ['init', '--person', user, '--code', await codes.next()], (words) => person.bulkhead(words.join(' ')));
+  for (const user of users.slice(0, count - 1)) {
+    const ran = await person.converse(`${BULKHEAD} init --person ${user} --code ${await codes.next()}`, (output) => {
+      const secret = /or type: ([A-Z2-7]+)/.exec(output)?.[1];
+      if (secret === undefined) return undefined;
+      codes.add(`otpauth://totp/Bulkhead:${user}?secret=${secret}`);
+      return codes.newest();
+    });
+    if (ran.code !== 0) throw new Error(`init of ${user} ended with ${ran.code}:\n${ran.stdout}${ran.stderr}`);
+  }
   await person.leave();
 }
 
@@ -225,20 +234,33 @@ export async function openShell(env: NodeJS.ProcessEnv): Promise<Person> {
     stdio: ['pipe', 'ignore', 'ignore'],
     cwd: '/',
   });
+  // A test that fails leaves its person sitting there; that must not keep the test's process.
+  child.unref();
+  (child.stdin as unknown as { unref?: () => void }).unref?.();
   let count = 0;
-  const type = async (line: string, deadline = 60_000): Promise<Ran> => {
+  const type = async (line: string, deadline = 60_000, answer?: (output: string) => string | undefined): Promise<Ran> => {
     count += 1;
     const file = (name: string): string => path.join(directory, `${count}.${name}`);
     const started = performance.now();
     child.stdin.write(`${line} >${file('out')} 2>${file('err')}; echo $? >${file('tmp')}; mv ${file('tmp')} ${file('code')}\n`);
-    const code = await waitFor(() => readFile(file('code'), 'utf8').catch(() => undefined), deadline, () => `the command did not end: ${line}`);
     const text = (name: string): Promise<string> => readFile(file(name), 'utf8').catch(() => '');
+    let asked = answer === undefined;
+    const look = async (): Promise<string | undefined> => {
+      const said = asked ? undefined : answer?.(await text('out'));
+      if (said !== undefined) {
+        asked = true;
+        child.stdin.write(`${said}\n`);
+      }
+      return (await text('code')) || undefined;
+    };
+    const code = await waitFor(look, deadline, () => `the command did not end: ${line}`);
     return { code: Number(code), stdout: await text('out'), stderr: await text('err'), ms: performance.now() - started };
   };
   const pid = Number((await type('echo $$')).stdout);
   return {
     pid,
-    run: type,
+    run: (line, deadline) => type(line, deadline),
+    converse: (line, answer) => type(line, undefined, answer),
     bulkhead: (args, deadline) => type(`${BULKHEAD} ${args}`, deadline),
     async leave() {
       child.stdin.end('exit\n');

@@ -23,7 +23,7 @@ const HOOKS = {
 let machine: Machine;
 
 before(async () => {
-  machine = await makeMachine({ size: '1G', persons: 6 });
+  machine = await makeMachine({ size: '1G', persons: 2 });
   const person = await machine.person();
   const tree = await makeTree(HOOKS);
   for (const line of [`create shop --from ${tree}`, `config accept shop --code ${await machine.code()}`, 'up shop']) {
