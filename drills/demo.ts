@@ -32,7 +32,7 @@ async function main(json: boolean): Promise<void> {
   show.say('  Taking everything down again.');
   await stage.end();
   if (json) stdout.write(`${document(results)}\n`);
-  else if (failure === undefined) show.say(`\n${summary(results)}`);
+  else if (failure === undefined) show.show(`\n${summary(results, show.columns)}`);
   judge(results, failure);
 }
 

@@ -17,7 +17,9 @@ for place in "$state" /proc/1/root"$state" /proc/1/cwd"$state" /app/.."$state"; 
 done
 [ "$(databases -v '^/app/')" -eq 0 ] || found="$found another database"
 [ -z "$(find /dev -type b 2>/dev/null)" ] || found="$found disks"
-mkdir -p /tmp/pool && mount -t btrfs -o subvolid=5 /dev/loop0 /tmp/pool 2>/dev/null && found="$found the pool, mounted"
+place=$(mktemp -d)
+mount -t btrfs -o subvolid=5 /dev/loop0 "$place" 2>/dev/null && found="$found the pool, mounted"
+rmdir "$place"
 say 'production, in files' "$found"
 
 # Network: production's port at every address that the machine has, and at this fork's own next hop.

@@ -93,8 +93,8 @@ export function document(results: Results): string {
   });
 }
 
-/** The closing tables. */
-export function summary(results: Results): string {
+/** The closing tables, for a terminal of so many columns. */
+export function summary(results: Results, columns: number): string {
   const { after, before, audit, forks } = results;
   const tried = results.attempts.map((one) => [
     one.name,
@@ -102,20 +102,26 @@ export function summary(results: Results): string {
     one.stopped_by,
   ]);
   const [first] = forks;
+  const count = (number: number): string => number.toLocaleString('en');
+  const reckoning = [
+    ['production', ''],
+    ['rows lost', `${rowsLost(results)} of ${count(before.rows + after.acknowledged)}`],
+    [
+      'writes interrupted',
+      `${after.failed} of ${count(after.acknowledged + after.failed)}, slowest ${formatMs(after.slowest)}`,
+    ],
+    ['audit log', `${audit.intact ? 'intact' : 'NOT intact'}, with ${audit.refusals} refusals`],
+  ];
   const times = [
-    ['', 'here', 'the article'],
+    ['a fork', 'here', 'the article *'],
     ['size', formatBytes(before.size), ARTICLE.size],
     ['the copy', formatMs(first?.copy ?? 0), formatMs(ARTICLE.copy)],
     ['whole, until PostgreSQL answers', formatMs(first?.total ?? 0), formatMs(ARTICLE.whole)],
   ];
-  return [
-    table([['what the agent tried', 'outcome', 'what stopped it'], ...tried]),
-    '',
-    `  rows lost ${rowsLost(results)} of ${(before.rows + after.acknowledged).toLocaleString('en')} · writes interrupted ${after.failed} of ${(after.acknowledged + after.failed).toLocaleString('en')}, slowest ${formatMs(after.slowest)}`,
-    `  audit log ${audit.intact ? 'intact' : 'NOT intact'}, ${audit.refusals} refusals in it`,
-    '',
-    table(times),
-    '  The article: Rediacc on its own replay of PocketOS, on another machine, with more data. A copy here is a',
-    '  snapshot, whose time does not grow with the data: ./run bench measures it, beside the copy of the article.',
-  ].join('\n');
+  const note = [
+    "  * Rediacc's replay of PocketOS: another machine, more data, a reflink copy.",
+    '    Here it is a snapshot, whose time does not grow with the data (./run bench).',
+  ];
+  const tables = [[['what the agent tried', 'outcome', 'what stopped it'], ...tried], reckoning, times];
+  return [...tables.map((rows) => `${table(rows, columns)}\n`), ...note].join('\n');
 }

@@ -91,7 +91,9 @@ export async function fork({ show, results }: Parts, agent: Agent, ref: string):
   const rest = ran.ms - took(/^/);
   show.output(`✔ ${'the command itself, records, audit log'.padEnd(48)} ${formatMs(rest).padStart(8)}`);
   results.forks.push({ ref, total: ran.ms, copy, cell: took(/^cell\./), start: took(/^hook\./), rest });
+  await show.pause(800);
   show.output(`${ref} is ready: ${formatMs(ran.ms)} from the command to rows, of which ${formatMs(copy)} the copy`);
+  await show.pause(1500);
 }
 
 /** From inside the fork the agent looks for production. */

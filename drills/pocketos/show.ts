@@ -10,6 +10,10 @@ export interface Show {
   /** What a program answered, as it stands. */
   output(text: string): void;
   say(text: string): void;
+  /** Lines that fit already. */
+  show(text: string): void;
+  /** Characters of a line. */
+  columns: number;
   pause(ms: number): Promise<void>;
 }
 
@@ -19,15 +23,18 @@ export function createShow(options: { silent: boolean; paced: boolean; color: bo
   const print = (text: string): void => {
     if (!options.silent) process.stdout.write(`${text}\n`);
   };
+  const say = (text: string): void => wrap(text, options.columns).forEach(print);
   const pause = async (ms: number): Promise<void> => {
     if (options.paced) await wait(ms);
   };
   return {
+    columns: options.columns,
     pause,
-    say: print,
+    say,
+    show: print,
     async scene(title, ...text) {
       print(`\n${paint(1, title)}`);
-      for (const line of text) print(line);
+      text.forEach(say);
       await pause(1200);
     },
     async command(who, line) {
@@ -55,14 +62,20 @@ function wrap(line: string, width: number): string[] {
   }
 }
 
-/** Columns as wide as their widest cell; the first row is the head. */
-export function table(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
-  const line = (row: readonly string[]): string =>
-    row
-      .map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - cell.length))
-      .join('  ')
-      .trimEnd();
+/** Columns as wide as their widest cell, the last one cut to what is left; the first row is the head. */
+export function table(rows: readonly (readonly string[])[], columns: number): string {
+  const head = rows[0] ?? [];
+  const wide = head.map((_, at) => Math.max(...rows.map((row) => (row[at] ?? '').length)));
+  const left = columns - 2 - wide.slice(0, -1).reduce((sum, width) => sum + width + 2, 0);
+  const widths = [...wide.slice(0, -1), Math.min(wide.at(-1) ?? 0, Math.max(20, left))];
+  const line = (row: readonly string[]): string[] => {
+    const [first = '', ...more] = wrap(row.at(-1) ?? '', widths.at(-1) ?? 20);
+    const front = row
+      .slice(0, -1)
+      .map((cell, at) => `${cell.padEnd(widths[at] ?? 0)}  `)
+      .join('');
+    return [front + first, ...more.map((text) => ' '.repeat(front.length) + text)];
+  };
   const rule = widths.map((width) => '─'.repeat(width)).join('  ');
-  return [...rows.slice(0, 1).map(line), rule, ...rows.slice(1).map(line)].map((text) => `  ${text}`).join('\n');
+  return [...line(head), rule, ...rows.slice(1).flatMap(line)].map((text) => `  ${text.trimEnd()}`).join('\n');
 }
