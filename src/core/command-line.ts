@@ -11,8 +11,12 @@ export function commandFor(
   input: Readonly<Record<string, unknown>>,
   ref: string,
 ): string {
-  const fields = Object.entries(operation.input).filter(([, field]) => field.internal !== true && field.secret !== true);
-  const flags = fields.flatMap(([name, field]) => (field.positional === undefined ? flagWords(name, field, input[name]) : []));
+  const fields = Object.entries(operation.input).filter(
+    ([, field]) => field.internal !== true && field.secret !== true,
+  );
+  const flags = fields.flatMap(([name, field]) =>
+    field.positional === undefined ? flagWords(name, field, input[name]) : [],
+  );
   const places = fields.flatMap(([name, field]) => {
     if (field.positional !== 'one') return [];
     return name === 'ref' ? [ref] : plainWords(input[name]);

@@ -40,8 +40,7 @@ export const AGENTS = {
 export type AgentName = keyof typeof AGENTS;
 
 /** How a person calls an agent; the name itself where it is none of ours. */
-export const agentTitle = (name: string): string =>
-  Object.hasOwn(AGENTS, name) ? AGENTS[name as AgentName] : name;
+export const agentTitle = (name: string): string => (Object.hasOwn(AGENTS, name) ? AGENTS[name as AgentName] : name);
 
 /** `weak`: also found where people work (an editor's terminal, a profile); it hints and changes nothing. */
 export type Strength = 'strong' | 'weak';
@@ -124,7 +123,11 @@ const ENVIRONMENT: readonly Row[] = [
 
 /** The union of three public lists, and of what their issues add. (`/opt/.devin` is left out: a directory says nothing about a process.) */
 export const ENVIRONMENT_MARKERS: readonly EnvironmentMarker[] = ENVIRONMENT.map(([variable, agent, source, more]) => ({
-  variable, agent, source, strength: 'strong', ...more,
+  variable,
+  agent,
+  source,
+  strength: 'strong',
+  ...more,
 }));
 
 /** A program that is an agent, by the name of its file, its first argument or its script. */
@@ -165,14 +168,19 @@ const EDITORS: Partial<Record<AgentName, readonly string[]>> = {
 };
 
 const markersOf = (table: Partial<Record<AgentName, readonly string[]>>, strength: Strength): ProgramMarker[] =>
-  Object.entries(table).flatMap(([agent, names]) => names.map((name) => ({ name, agent: agent as AgentName, strength })));
+  Object.entries(table).flatMap(([agent, names]) =>
+    names.map((name) => ({ name, agent: agent as AgentName, strength })),
+  );
 
 /** Programs by name. A name that other tools have too counts: those do not start `bulkhead`. */
 export const PROGRAM_MARKERS: readonly ProgramMarker[] = [...markersOf(NAMED, 'strong'), ...markersOf(EDITORS, 'weak')];
 
 /** Packages and places of agents, in the path of a program or of an interpreter's argument. */
 export const PATH_MARKERS: readonly { path: RegExp; agent: AgentName }[] = [
-  { path: /(?:^|\/)(?:@anthropic-ai\/claude-(?:code|agent-sdk)(?:\/|@|$)|claude-code\/|claude\/versions\/)/, agent: 'claude-code' },
+  {
+    path: /(?:^|\/)(?:@anthropic-ai\/claude-(?:code|agent-sdk)(?:\/|@|$)|claude-code\/|claude\/versions\/)/,
+    agent: 'claude-code',
+  },
   { path: /(?:^|\/)@openai\/codex(?:\/|@|$)/, agent: 'codex' },
   { path: /(?:^|\/)cursor-agent\//, agent: 'cursor-agent' },
   { path: /(?:^|\/)@google\/gemini-cli(?:\/|@|$)/, agent: 'gemini' },

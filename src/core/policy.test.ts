@@ -13,11 +13,29 @@ const NAMES = Object.keys(OPERATIONS) as OperationName[];
 const declared = (name: OperationName): Operation => OPERATIONS[name] as unknown as Operation;
 
 const unproven = (more: Partial<Extract<Caller, { kind: 'unproven' }>> = {}): Caller => ({
-  kind: 'unproven', uid: 1000, user: 'deploy', pid: 42_110, agent: null, override: null, evidence: [], obstacle: null, uncovered: null, ...more,
+  kind: 'unproven',
+  uid: 1000,
+  user: 'deploy',
+  pid: 42_110,
+  agent: null,
+  override: null,
+  evidence: [],
+  obstacle: null,
+  uncovered: null,
+  ...more,
 });
 const claude = (more: Partial<Extract<Caller, { kind: 'unproven' }>> = {}): Caller =>
   unproven({ agent: 'claude-code', evidence: ['CLAUDECODE=1 in process 41873', 'its parent claude 41790'], ...more });
-const person: Caller = { kind: 'person', uid: 1000, user: 'deploy', pid: 7, person: 'deploy', terminal: '/dev/pts/1', until: 1, evidence: [] };
+const person: Caller = {
+  kind: 'person',
+  uid: 1000,
+  user: 'deploy',
+  pid: 7,
+  person: 'deploy',
+  terminal: '/dev/pts/1',
+  until: 1,
+  evidence: [],
+};
 const cellOf = (cell: Id): Caller => ({ kind: 'cell', cell, uid: 0x7001_03e8, user: null, pid: 9, evidence: [] });
 
 const app: PolicyTarget = { kind: 'app', name: 'shop', id: SHOP, owner: '1000' };
@@ -25,7 +43,16 @@ const forkOf = (owner: string | null): PolicyTarget => ({ kind: 'fork', name: 's
 const bare = (kind: PolicyTarget['kind']): PolicyTarget => ({ kind, name: null, id: null, owner: null });
 
 function ask(name: OperationName, caller: Caller, target: PolicyTarget, more: Partial<Question> = {}): Verdict {
-  return decide({ name, operation: declared(name), caller, target, forks: 0, quota: FORK_QUOTA, enrolled: true, ...more });
+  return decide({
+    name,
+    operation: declared(name),
+    caller,
+    target,
+    forks: 0,
+    quota: FORK_QUOTA,
+    enrolled: true,
+    ...more,
+  });
 }
 const refused = (verdict: Verdict): Extract<Verdict, { allowed: false }> => {
   assert.equal(verdict.allowed, false);
@@ -38,7 +65,10 @@ test('an agent on production is refused with what was seen, and the same command
   );
   assert.equal(verdict.code, 'refused');
   assert.equal(verdict.message, 'shop is production, and you are not signed in as a person');
-  assert.match(verdict.why ?? '', /^You look like Claude Code \(CLAUDECODE=1 in process 41873, its parent claude 41790\)\./);
+  assert.match(
+    verdict.why ?? '',
+    /^You look like Claude Code \(CLAUDECODE=1 in process 41873, its parent claude 41790\)\./,
+  );
   assert.deepEqual(verdict.next, ['bulkhead fork shop:fix', "bulkhead exec shop:fix -- psql -c 'drop table bookings'"]);
 });
 
@@ -51,7 +81,9 @@ test('who looks like a person is sent to sign in; a script also gets the fork', 
   const typed = refused(ask('cell.restart', unproven(), app));
   assert.deepEqual(typed.next, ['bulkhead sign-in']);
   assert.match(typed.message, /needs a signed-in person/);
-  const script = refused(ask('cell.restart', unproven({ obstacle: 'It has no terminal, and a sign-in belongs to one.' }), app));
+  const script = refused(
+    ask('cell.restart', unproven({ obstacle: 'It has no terminal, and a sign-in belongs to one.' }), app),
+  );
   assert.deepEqual(script.next, ['bulkhead fork shop:fix', 'bulkhead restart shop:fix', 'bulkhead sign-in']);
   assert.match(script.why ?? '', /no terminal/);
   const below = refused(ask('cell.restart', unproven({ uncovered: 'It was started by make.' }), app));
@@ -65,7 +97,10 @@ test('the override opens nothing, and says why', () => {
     const verdict = refused(ask(name, claude({ override }), target));
     assert.equal(verdict.code, 'override-refused');
     assert.equal(verdict.message, 'An agent cannot allow itself production');
-    assert.match(verdict.why ?? '', /below the agent \(process 41990\), so it counts for nothing; this attempt is in the audit log/);
+    assert.match(
+      verdict.why ?? '',
+      /below the agent \(process 41990\), so it counts for nothing; this attempt is in the audit log/,
+    );
   }
   assert.equal(ask('session.exec', claude({ override }), forkOf('1000/claude-code')).allowed, true);
   const bare_ = refused(ask('session.exec', unproven({ override: { ...override, agentPid: null } }), app));
@@ -136,7 +171,10 @@ test('afterwards root is like everyone: it cannot enrol a factor of its own', ()
 test('sign-in is for a terminal, a shell, and no agent', () => {
   assert.deepEqual(ask('caller.sign-in', unproven(), bare('self')), { allowed: true, needsFactor: true, point: false });
   assert.match(refused(ask('caller.sign-in', claude(), bare('self'))).why ?? '', /You look like Claude Code/);
-  assert.match(refused(ask('caller.sign-in', unproven({ obstacle: 'No terminal.' }), bare('self'))).why ?? '', /No terminal/);
+  assert.match(
+    refused(ask('caller.sign-in', unproven({ obstacle: 'No terminal.' }), bare('self'))).why ?? '',
+    /No terminal/,
+  );
   assert.equal(ask('caller.sign-out', claude(), bare('self')).allowed, true);
   assert.equal(ask('caller.sign-in', cellOf(FIX), bare('self')).allowed, false);
 });
@@ -157,7 +195,14 @@ test('a cell reaches itself', () => {
 });
 
 test('every operation has a rule for every target that it can have, with a reason', () => {
-  const areas = { machine: ['machine'], authority: ['authority'], self: ['self'], app: ['production'], fork: ['fork'], ref: ['production', 'fork'] } as const;
+  const areas = {
+    machine: ['machine'],
+    authority: ['authority'],
+    self: ['self'],
+    app: ['production'],
+    fork: ['fork'],
+    ref: ['production', 'fork'],
+  } as const;
   for (const name of NAMES) {
     const { target, effect, data = false } = declared(name);
     // An app that is restored from the trash becomes production by the rule for making one.

@@ -66,7 +66,15 @@ export function decide(question: Question): Verdict {
 }
 
 /** Why something is refused: the reasons that messages are written for. */
-export type Because = 'unknown' | 'not-set-up' | 'not-allowed' | 'not-own' | 'quota' | 'source' | 'agent-sign-in' | 'no-sign-in-here';
+export type Because =
+  | 'unknown'
+  | 'not-set-up'
+  | 'not-allowed'
+  | 'not-own'
+  | 'quota'
+  | 'source'
+  | 'agent-sign-in'
+  | 'no-sign-in-here';
 
 /** Root alone, and only what makes the machine ready. */
 function beforeInit(question: Question): Verdict {
@@ -121,7 +129,7 @@ function obstacleTo(question: Question, right: Right): Because | undefined {
 function signInObstacle({ name, caller }: Question): Because | undefined {
   if (name !== 'caller.sign-in' || caller.kind !== 'unproven') return undefined;
   if (caller.agent !== null) return 'agent-sign-in';
-  return caller.obstacle == null ? undefined : 'no-sign-in-here';
+  return (caller.obstacle ?? null) === null ? undefined : 'no-sign-in-here';
 }
 
 /**
@@ -141,12 +149,21 @@ function needsFactor(operation: Question['operation'], area: Area, right: Right)
 }
 
 const WORDS: Record<Right, string> = {
-  yes: 'yes', no: 'no', own: 'its own', quota: 'yes, within the quota', factor: 'factor again',
+  yes: 'yes',
+  no: 'no',
+  own: 'its own',
+  quota: 'yes, within the quota',
+  factor: 'factor again',
 };
 
 /** The table as `bulkhead policy` shows it. */
 export const POLICY: readonly {
-  effect: string; target: string; unproven: string; person: string; cell: string; reason: string;
+  effect: string;
+  target: string;
+  unproven: string;
+  person: string;
+  cell: string;
+  reason: string;
 }[] = RULES.map((rule) => ({
   effect: `${rule.effect}${rule.data === true ? ' data' : ''}${rule.operation === undefined ? '' : ` (${rule.operation})`}`,
   target: rule.area,

@@ -7,7 +7,14 @@ import { recognise } from './recognise.ts';
 type Seen = Parameters<typeof recognise>[0][number];
 
 const seen = (pid: number, more: Partial<Seen> = {}): Seen => ({
-  pid, ppid: pid - 1, comm: 'bash', exe: '/usr/bin/bash', argv: ['bash'], environment: [], readable: true, ...more,
+  pid,
+  ppid: pid - 1,
+  comm: 'bash',
+  exe: '/usr/bin/bash',
+  argv: ['bash'],
+  environment: [],
+  readable: true,
+  ...more,
 });
 const with_ = (pid: number, variables: Record<string, string>, more: Partial<Seen> = {}): Seen =>
   seen(pid, { environment: Object.entries(variables), ...more });
@@ -27,7 +34,13 @@ test('nothing seen is nobody', () => {
 test('every strong marker names its agent, every weak one only hints', () => {
   for (const marker of ENVIRONMENT_MARKERS) {
     assert.ok(marker.source.length > 0 && isWantedVariable(marker.variable));
-    const value = marker.named ? 'crush' : typeof marker.value === 'string' ? marker.value : marker.value ? `/x/${marker.value.source.replaceAll('\\', '')}/y` : '1';
+    const value = marker.named
+      ? 'crush'
+      : typeof marker.value === 'string'
+        ? marker.value
+        : marker.value
+          ? `/x/${marker.value.source.replaceAll('\\', '')}/y`
+          : '1';
     const beside = marker.beside ? { [marker.beside.variable]: marker.beside.value ?? 'x' } : {};
     const found = recognise([with_(5, { [marker.variable]: value, ...beside })]);
     if (marker.strength === 'strong') assert.equal(found.agent, marker.named ? 'crush' : marker.agent, marker.variable);
@@ -88,7 +101,12 @@ test('an editor with a terminal for people hints only', () => {
 
 test('of two agents the nearer one asks', () => {
   const inner = { CLAUDECODE: '1', CODEX_CI: '1' };
-  const found = recognise([with_(9, inner), claude(8), with_(7, { CODEX_CI: '1' }), seen(6, { exe: '/usr/bin/codex', argv: ['codex'] })]);
+  const found = recognise([
+    with_(9, inner),
+    claude(8),
+    with_(7, { CODEX_CI: '1' }),
+    seen(6, { exe: '/usr/bin/codex', argv: ['codex'] }),
+  ]);
   assert.equal(found.agent, 'claude-code');
   assert.ok(found.evidence.some((fact) => fact.includes('codex')));
 });
@@ -107,7 +125,11 @@ test('the override is told where it was set, and below whom', () => {
 test('what a process says of itself cannot move a cursor in a message', () => {
   const evil = '\u001b[2J\u202e\n';
   const found = recognise([
-    with_(9, { BULKHEAD_ALLOW_PRODUCTION: evil, AI_AGENT: evil, CLAUDECODE: evil }, { comm: evil, argv: [evil, `/${evil}claude`] }),
+    with_(
+      9,
+      { BULKHEAD_ALLOW_PRODUCTION: evil, AI_AGENT: evil, CLAUDECODE: evil },
+      { comm: evil, argv: [evil, `/${evil}claude`] },
+    ),
   ]);
   // oxlint-disable-next-line no-control-regex -- exactly these
   assert.doesNotMatch(JSON.stringify(found), /[\u0000-\u001f\u202e]|\\u001b\[2J\\n/);
@@ -115,7 +137,9 @@ test('what a process says of itself cannot move a cursor in a message', () => {
 });
 
 const anyMarker = fc.constantFrom(...ENVIRONMENT_MARKERS.map((marker) => marker.variable), 'HOME', 'X');
-const anyEnvironment = fc.array(fc.tuple(anyMarker, fc.constantFrom('', '0', '1', 'crush', 'cat', 'x y')), { maxLength: 4 });
+const anyEnvironment = fc.array(fc.tuple(anyMarker, fc.constantFrom('', '0', '1', 'crush', 'cat', 'x y')), {
+  maxLength: 4,
+});
 const anyProcess = fc.record({
   pid: fc.integer({ min: 2, max: 99 }),
   ppid: fc.integer({ min: 1, max: 99 }),

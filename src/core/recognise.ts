@@ -1,6 +1,12 @@
 import type { Override } from './caller.ts';
 import {
-  AGENTS, ENVIRONMENT_MARKERS, PATH_MARKERS, PROGRAM_MARKERS, type AgentName, type EnvironmentMarker, type Strength,
+  AGENTS,
+  ENVIRONMENT_MARKERS,
+  PATH_MARKERS,
+  PROGRAM_MARKERS,
+  type AgentName,
+  type EnvironmentMarker,
+  type Strength,
 } from './markers.ts';
 import { overrideIn } from './override.ts';
 
@@ -70,8 +76,14 @@ export function recognise(chain: readonly Seen[]): Recognition {
   return {
     agent,
     evidence: [
-      ...facts(strong.filter((finding) => finding.agent === agent), chain),
-      ...facts(strong.filter((finding) => finding.agent !== agent), chain),
+      ...facts(
+        strong.filter((finding) => finding.agent === agent),
+        chain,
+      ),
+      ...facts(
+        strong.filter((finding) => finding.agent !== agent),
+        chain,
+      ),
       ...unread.slice(0, MOST),
     ],
     hints: findings
@@ -91,7 +103,13 @@ function environmentFindings(chain: readonly Seen[]): Finding[] {
       if (value === undefined) continue;
       const agent = marker.named === undefined ? marker.agent : (agentCalled(value) ?? marker.agent);
       const text = marker.strength === 'strong' && PLAIN.test(value) ? `${marker.variable}=${value}` : marker.variable;
-      outermost.set(`${marker.variable} ${marker.strength}`, { agent, strength: marker.strength, at, kind: 'environment', text });
+      outermost.set(`${marker.variable} ${marker.strength}`, {
+        agent,
+        strength: marker.strength,
+        at,
+        kind: 'environment',
+        text,
+      });
     }
   });
   return [...outermost.values()];
@@ -105,7 +123,9 @@ function valueOf(marker: EnvironmentMarker, environment: Seen['environment']): s
   const found = environment.find(([name, value]) => name === marker.variable && fits(marker, value))?.[1];
   if (found === undefined || marker.beside === undefined) return found;
   const { variable, value } = marker.beside;
-  return environment.some(([name, is]) => name === variable && (value === undefined || is === value)) ? found : undefined;
+  return environment.some(([name, is]) => name === variable && (value === undefined || is === value))
+    ? found
+    : undefined;
 }
 
 function fits(marker: EnvironmentMarker, value: string): boolean {
@@ -143,8 +163,14 @@ function programOf(seen: Seen): Pick<Finding, 'agent' | 'strength' | 'text'> | u
 
 /** A program's bare name: `/usr/bin/claude`, `-claude`, `claude.js`, `claude (deleted)` are all `claude`. */
 const baseName = (text: string): string =>
-  text.replace(/ \(deleted\)$/, '').replace(/^-/, '').split('/').at(-1)!.split(/[@\s]/)[0]!
-    .replace(/\.(?:c?js|mjs|ts|py|exe|sh)$/, '').toLowerCase();
+  text
+    .replace(/ \(deleted\)$/, '')
+    .replace(/^-/, '')
+    .split('/')
+    .at(-1)!
+    .split(/[@\s]/)[0]!
+    .replace(/\.(?:c?js|mjs|ts|py|exe|sh)$/, '')
+    .toLowerCase();
 
 const INTERPRETER =
   /^(?:node|nodejs|bun|bunx|deno|tsx|npx|npm|pnpm|yarn|uv|uvx|pipx|python[\d.]*|pypy[\d.]*|ruby|perl|env|sh|bash|dash|zsh|ld-linux.*|ld-musl.*)$/;

@@ -36,7 +36,11 @@ function words(question: Question, { why, area, rule }: { why: Because; area?: A
     case 'not-own':
       return notOwn(question);
     case 'source':
-      return withWhy(`Cannot fork ${quote(question.source?.name ?? '')}: it is not a fork of yours`, "A fork's data is its owner's.", forkLines(question));
+      return withWhy(
+        `Cannot fork ${quote(question.source?.name ?? '')}: it is not a fork of yours`,
+        "A fork's data is its owner's.",
+        forkLines(question),
+      );
     default:
       if (caller.kind === 'cell') return inCell(question, rule);
       if (caller.kind === 'unproven' && area === 'production') return production(question, caller, rule);
@@ -46,7 +50,8 @@ function words(question: Question, { why, area, rule }: { why: Because; area?: A
 }
 
 function notSetUp(caller: Caller): Refusal {
-  const why = caller.kind === 'unproven' && caller.uid === 0 ? undefined : 'Until a person is enrolled, only root is answered.';
+  const why =
+    caller.kind === 'unproven' && caller.uid === 0 ? undefined : 'Until a person is enrolled, only root is answered.';
   return { allowed: false, code: 'refused', ...withWhy('This machine is not set up yet', why, ['sudo bulkhead init']) };
 }
 
@@ -64,7 +69,8 @@ function overQuota({ target, forks, quota }: Question): Refusal {
 function production(question: Question, caller: Unproven, rule: Rule | undefined): Words {
   const { target, operation } = question;
   const name = target.name ?? 'this app';
-  const verb = operation.effect === 'read' ? 'Reading the data of' : operation.effect === 'destroy' ? 'Removing' : 'Changing';
+  const verb =
+    operation.effect === 'read' ? 'Reading the data of' : operation.effect === 'destroy' ? 'Removing' : 'Changing';
   if (operation.effect === 'create') return needsPerson(question, caller, rule);
   if (caller.agent !== null)
     return {
@@ -92,7 +98,10 @@ function notOwn(question: Question): Words {
   const { caller, target } = question;
   const name = quote(target.name ?? '');
   if (caller.kind === 'cell') return inCell(question, undefined);
-  const as = caller.kind === 'unproven' && caller.agent !== null ? `${looks(caller)} An agent has the forks that it made itself.` : undefined;
+  const as =
+    caller.kind === 'unproven' && caller.agent !== null
+      ? `${looks(caller)} An agent has the forks that it made itself.`
+      : undefined;
   return withWhy(`${name} is not a fork of yours`, as, forkLines(question));
 }
 

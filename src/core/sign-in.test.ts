@@ -8,19 +8,51 @@ const TTY = 0x8803;
 const PROGRAM = { exe: '/usr/bin/node', script: '/opt/bulkhead/dist/bulkhead.cjs' };
 
 const shell: ObservedProcess = {
-  pid: 500, ppid: 400, group: 500, session: 500, tty: TTY, foreground: 700, started: 1000, image: 'a b c',
-  uids: [1000, 1000, 1000, 1000], comm: 'bash', exe: '/usr/bin/bash', argv: ['-bash'], environment: [], readable: true,
+  pid: 500,
+  ppid: 400,
+  group: 500,
+  session: 500,
+  tty: TTY,
+  foreground: 700,
+  started: 1000,
+  image: 'a b c',
+  uids: [1000, 1000, 1000, 1000],
+  comm: 'bash',
+  exe: '/usr/bin/bash',
+  argv: ['-bash'],
+  environment: [],
+  readable: true,
 };
 const self: ObservedProcess = {
-  ...shell, pid: 700, ppid: 500, group: 700, started: 60_000, image: 'd e f', comm: 'MainThread', exe: PROGRAM.exe,
+  ...shell,
+  pid: 700,
+  ppid: 500,
+  group: 700,
+  started: 60_000,
+  image: 'd e f',
+  comm: 'MainThread',
+  exe: PROGRAM.exe,
   argv: ['node', PROGRAM.script, 'ls'],
 };
 const signIn: SignIn = {
-  person: 'deploy', uid: 1000, tty: TTY, shell: { pid: 500, started: 1000, image: 'a b c' },
-  at: 50_000, ends: 50_000 + SIGN_IN_LASTS, until: 0,
+  person: 'deploy',
+  uid: 1000,
+  tty: TTY,
+  shell: { pid: 500, started: 1000, image: 'a b c' },
+  at: 50_000,
+  ends: 50_000 + SIGN_IN_LASTS,
+  until: 0,
 };
-const lineage = (own: Partial<ObservedProcess> = {}, parent: Partial<ObservedProcess> = {}, more: Partial<Lineage> = {}): Lineage => ({
-  self: { ...self, ...own }, ancestors: [{ ...shell, ...parent }], complete: true, nested: false, ...more,
+const lineage = (
+  own: Partial<ObservedProcess> = {},
+  parent: Partial<ObservedProcess> = {},
+  more: Partial<Lineage> = {},
+): Lineage => ({
+  self: { ...self, ...own },
+  ancestors: [{ ...shell, ...parent }],
+  complete: true,
+  nested: false,
+  ...more,
 });
 const cover = (of: Lineage, more: Partial<Parameters<typeof uncoveredBecause>[2]> = {}): string | null =>
   uncoveredBecause(signIn, of, { now: 61_000, connected: 60_100, known: false, program: PROGRAM, ...more });
@@ -67,7 +99,11 @@ test('not covered: after its end, and connected long after the start', () => {
 
 const OBSTACLES: [what: string, of: Lineage, says: RegExp][] = [
   ['no terminal', lineage({ tty: 0 }), /no terminal/],
-  ['sudo', lineage({}, { exe: '/usr/bin/sudo', argv: ['sudo', 'bulkhead', 'sign-in'] }), /started by sudo \(process 500\)/],
+  [
+    'sudo',
+    lineage({}, { exe: '/usr/bin/sudo', argv: ['sudo', 'bulkhead', 'sign-in'] }),
+    /started by sudo \(process 500\)/,
+  ],
   ['a script', lineage({ group: 500 }), /script \(process 500\)/],
   ['a shell on another terminal', lineage({}, { tty: 0x8804 }), /another terminal/],
   ['a shell of another user', lineage({ uids: [0, 0, 0, 0] }), /another user \(uid 1000\)/],
@@ -79,11 +115,18 @@ for (const [what, of, says] of OBSTACLES)
 
 test('interactive shells as they are really started', () => {
   const started = [
-    ['/usr/bin/bash', '-bash'], ['/usr/bin/bash', 'bash', '-i'], ['/usr/bin/zsh', '-zsh'], ['/usr/bin/fish', 'fish', '-C', 'echo hi'],
-    ['/usr/bin/bash', 'bash', '--init-file', '/usr/share/code/shellIntegration-bash.sh'], ['/usr/bin/bash', 'bash', '--norc', '-O', 'extglob'],
-    ['/usr/bin/dash', '-sh'], ['/usr/bin/busybox', 'busybox', 'sh'], ['/usr/bin/zsh', '/bin/zsh', '-il'],
+    ['/usr/bin/bash', '-bash'],
+    ['/usr/bin/bash', 'bash', '-i'],
+    ['/usr/bin/zsh', '-zsh'],
+    ['/usr/bin/fish', 'fish', '-C', 'echo hi'],
+    ['/usr/bin/bash', 'bash', '--init-file', '/usr/share/code/shellIntegration-bash.sh'],
+    ['/usr/bin/bash', 'bash', '--norc', '-O', 'extglob'],
+    ['/usr/bin/dash', '-sh'],
+    ['/usr/bin/busybox', 'busybox', 'sh'],
+    ['/usr/bin/zsh', '/bin/zsh', '-il'],
   ];
-  for (const [exe = '', ...argv] of started) assert.equal(signInObstacle(lineage({}, { exe, argv })), null, argv.join(' '));
+  for (const [exe = '', ...argv] of started)
+    assert.equal(signInObstacle(lineage({}, { exe, argv })), null, argv.join(' '));
 });
 
 test('terminals by the kernel’s number', () => {

@@ -35,9 +35,21 @@ export const SIGN_IN_LASTS = 30 * 60_000;
 /** Milliseconds after its start within which a program that was typed connects. */
 export const CONNECT_WITHIN = 10_000;
 
-const SHELLS = /^-?(?:ash|bash|busybox|csh|dash|elvish|fish|ion|ksh|ksh93|mksh|nu|oksh|osh|pwsh|rbash|sh|tcsh|xonsh|yash|zsh)$/;
+const SHELLS =
+  /^-?(?:ash|bash|busybox|csh|dash|elvish|fish|ion|ksh|ksh93|mksh|nu|oksh|osh|pwsh|rbash|sh|tcsh|xonsh|yash|zsh)$/;
 /** Options of shells that take the next word. */
-const WITH_VALUE = new Set(['--rcfile', '--init-file', '-o', '+o', '-O', '+O', '-C', '--init-command', '--config', '--env-config']);
+const WITH_VALUE = new Set([
+  '--rcfile',
+  '--init-file',
+  '-o',
+  '+o',
+  '-O',
+  '+O',
+  '-C',
+  '--init-command',
+  '--config',
+  '--env-config',
+]);
 
 /** Why nobody can sign in from this process, in a sentence; null where a person could. */
 export function signInObstacle(lineage: Lineage): string | null {
@@ -46,10 +58,10 @@ export function signInObstacle(lineage: Lineage): string | null {
   if (lineage.nested) return 'It runs inside a container or sandbox, and a person signs in on the machine itself.';
   if (!self.readable || shell?.readable === false) return 'The processes that it comes from cannot be looked at.';
   if (self.tty === 0) return 'It has no terminal, and a sign-in belongs to one.';
-  if (shell === undefined || !isShell(shell))
-    return `It was started by ${programName(shell)}, not typed into a shell.`;
+  if (shell === undefined || !isShell(shell)) return `It was started by ${programName(shell)}, not typed into a shell.`;
   if (!sameUser(self, shell)) return `The shell that it was typed into belongs to another user (uid ${shell.uids[0]}).`;
-  if (shell.tty !== self.tty || shell.session !== self.session) return 'The shell that started it is on another terminal.';
+  if (shell.tty !== self.tty || shell.session !== self.session)
+    return 'The shell that started it is on another terminal.';
   if (!isInteractive(shell) || self.group === shell.group)
     return `It was started by a script (process ${shell.pid}), not typed into a shell.`;
   if (self.group !== self.foreground) return 'It runs in the background of its terminal.';
@@ -108,7 +120,11 @@ function isInteractive(shell: ObservedProcess): boolean {
   return true;
 }
 
-const fileName = (file: string): string => file.replace(/ \(deleted\)$/, '').split('/').at(-1) ?? '';
+const fileName = (file: string): string =>
+  file
+    .replace(/ \(deleted\)$/, '')
+    .split('/')
+    .at(-1) ?? '';
 
 function programName(process: ObservedProcess | undefined): string {
   if (process === undefined) return 'a process that is gone';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { TOTP, URI } from 'otpauth';
+import { URI, type TOTP } from 'otpauth';
 import { AppError, type ErrorCode } from '../contract/errors.ts';
 import { createFactors, type FactorRecord, type FactorStore, type Factors } from './factors.ts';
 
@@ -14,7 +14,11 @@ function setUp(): { factors: Factors; records: Map<string, FactorRecord>; time: 
     list: () => [...records.values()],
     put: (record) => void records.set(record.person, structuredClone(record)),
   };
-  return { factors: createFactors({ store, clock: () => time.now, machine: 'vps1', random: randomBytes, cost: 256 }), records, time };
+  return {
+    factors: createFactors({ store, clock: () => time.now, machine: 'vps1', random: randomBytes, cost: 256 }),
+    records,
+    time,
+  };
 }
 
 const codeAt = (uri: string, at: number): string => (URI.parse(uri) as TOTP).generate({ timestamp: at });
@@ -22,8 +26,10 @@ const wrongFor = (uri: string, at: number): string => {
   const near = new Set([-1, 0, 1].map((step) => codeAt(uri, at + step * 30_000)));
   return ['000000', '111111', '222222', '333333'].find((code) => !near.has(code)) ?? '444444';
 };
-const failsWith = (code: ErrorCode, message = /./) => (error: unknown): boolean =>
-  error instanceof AppError && error.code === code && message.test(error.message);
+const failsWith =
+  (code: ErrorCode, message = /./) =>
+  (error: unknown): boolean =>
+    error instanceof AppError && error.code === code && message.test(error.message);
 
 async function enrolled() {
   const all = setUp();
@@ -39,11 +45,17 @@ test('a factor counts once its first code has come back', async () => {
   assert.match(uri, /^otpauth:\/\/totp\/Bulkhead:deploy%40vps1\?issuer=Bulkhead&secret=[A-Z2-7]{32}&/);
   assert.equal(recovery.length, 10);
   assert.equal(factors.enrolled(), false);
-  await assert.rejects(factors.check(1000, codeAt(uri, time.now)), failsWith('refused', /No factor is enrolled for uid 1000/));
+  await assert.rejects(
+    factors.check(1000, codeAt(uri, time.now)),
+    failsWith('refused', /No factor is enrolled for uid 1000/),
+  );
   await assert.rejects(factors.confirm(recovery[0] ?? ''), failsWith('factor-wrong'));
   await factors.confirm(codeAt(uri, time.now));
   assert.equal(factors.enrolled(), true);
-  assert.ok(!JSON.stringify([...records.values()]).includes((recovery[0] ?? '').replace('-', '')), 'recovery codes are hashed');
+  assert.ok(
+    !JSON.stringify([...records.values()]).includes((recovery[0] ?? '').replace('-', '')),
+    'recovery codes are hashed',
+  );
   await assert.rejects(factors.enrol('deploy', 1000), failsWith('exists'));
 });
 
@@ -101,8 +113,12 @@ test('five wrong codes lock, and each further one longer, up to an hour', async 
 
 test('a hundred guesses at once cost no more than five', async () => {
   const { factors, uri, time } = await enrolled();
-  const guesses = await Promise.allSettled(Array.from({ length: 100 }, () => factors.check(1000, wrongFor(uri, time.now))));
-  const tried = guesses.filter((each) => each.status === 'rejected' && (each.reason as AppError).code === 'factor-wrong');
+  const guesses = await Promise.allSettled(
+    Array.from({ length: 100 }, () => factors.check(1000, wrongFor(uri, time.now))),
+  );
+  const tried = guesses.filter(
+    (each) => each.status === 'rejected' && (each.reason as AppError).code === 'factor-wrong',
+  );
   assert.equal(tried.length, 5);
 });
 

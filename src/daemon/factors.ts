@@ -78,7 +78,11 @@ export function createFactors(deps: {
 
   function byCode(records: readonly FactorRecord[], typed: string): FactorRecord {
     const open = records.filter((record) => record.lockedUntil <= clock());
-    if (open.length === 0) throw locked(Math.min(...records.map((record) => record.lockedUntil)) - clock(), 'A recovery code is taken meanwhile.');
+    if (open.length === 0)
+      throw locked(
+        Math.min(...records.map((record) => record.lockedUntil)) - clock(),
+        'A recovery code is taken meanwhile.',
+      );
     const now = TOTP.counter({ period: PERIOD, timestamp: clock() });
     let replayed = false;
     for (const record of open) {
@@ -89,12 +93,16 @@ export function createFactors(deps: {
     }
     if (replayed) throw wrong('This code was used before', 'Wait for the next one.');
     for (const record of open) fail(record);
-    throw wrong('The code is wrong or old', 'Codes follow the clock: see that those of the phone and of this machine are right.');
+    throw wrong(
+      'The code is wrong or old',
+      'Codes follow the clock: see that those of the phone and of this machine are right.',
+    );
   }
 
   /** Also while TOTP is locked: 48 random bits are not guessed, and whoever shares a uid can lock by guessing. */
   async function byRecovery(records: readonly FactorRecord[], typed: string): Promise<FactorRecord> {
-    if (clock() < recoveryAfter) throw locked(recoveryAfter - clock(), 'A recovery code is tried every two seconds at the most.');
+    if (clock() < recoveryAfter)
+      throw locked(recoveryAfter - clock(), 'A recovery code is tried every two seconds at the most.');
     recoveryAfter = clock() + RECOVERY_PAUSE;
     for (const record of records) {
       const hash = await hashOf(typed, record.recoverySalt, cost);
@@ -121,15 +129,33 @@ export function createFactors(deps: {
     enrol: (person, uid) =>
       inTurn(async () => {
         if (store.list().some((record) => record.confirmed && record.person === person))
-          throw new AppError('exists', `A factor is enrolled for ${quote(person)} already`, { next: ['bulkhead sign-in'] });
+          throw new AppError('exists', `A factor is enrolled for ${quote(person)} already`, {
+            next: ['bulkhead sign-in'],
+          });
         const secret = new Secret({ buffer: new Uint8Array(random(SECRET_BYTES)).buffer });
         const salt = random(16).toString('base64');
         const codes = Array.from({ length: RECOVERY_CODES }, () => recoveryCode(random));
-        const recovery = await Promise.all(codes.map(async (code) => (await hashOf(code, salt, cost)).toString('base64')));
+        const recovery = await Promise.all(
+          codes.map(async (code) => (await hashOf(code, salt, cost)).toString('base64')),
+        );
         store.put({
-          person, uid, secret: secret.base32, confirmed: false, lastCounter: 0, failures: 0, lockedUntil: 0, recoverySalt: salt, recovery,
+          person,
+          uid,
+          secret: secret.base32,
+          confirmed: false,
+          lastCounter: 0,
+          failures: 0,
+          lockedUntil: 0,
+          recoverySalt: salt,
+          recovery,
         });
-        const totp = new TOTP({ issuer: 'Bulkhead', label: `${person}@${deps.machine}`, secret, digits: DIGITS, period: PERIOD });
+        const totp = new TOTP({
+          issuer: 'Bulkhead',
+          label: `${person}@${deps.machine}`,
+          secret,
+          digits: DIGITS,
+          period: PERIOD,
+        });
         return { person, uri: totp.toString(), recovery: codes.map((code) => `${code.slice(0, 5)}-${code.slice(5)}`) };
       }),
     confirm: (code) =>
@@ -162,7 +188,10 @@ const tidy = (code: string): string => code.replace(/[\s-]/g, '').toLowerCase();
 function sixDigits(code: string): string {
   const typed = tidy(code);
   if (/^\d{6}$/.test(typed)) return typed;
-  throw wrong('A code has six digits', 'A recovery code, ten letters and digits, is taken as well where a factor is enrolled.');
+  throw wrong(
+    'A code has six digits',
+    'A recovery code, ten letters and digits, is taken as well where a factor is enrolled.',
+  );
 }
 
 /** The latest time step near `now` that a code belongs to; every step is compared, in constant time. */

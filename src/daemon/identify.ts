@@ -12,10 +12,7 @@ export type Connection = {
   fd: number;
   /** When it was accepted, in milliseconds after boot; absent: now. */
   connected?: number;
-} & (
-  | { channel: 'local' }
-  | { channel: 'cell'; cell: Id; idBase: number }
-);
+} & ({ channel: 'local' } | { channel: 'cell'; cell: Id; idBase: number });
 
 /** Host ids that cells run under; a process with one of them is in a cell, whatever else it shows. */
 export const CELL_IDS = { first: 0x7000_0000, last: 0x7ffd_ffff } as const;
@@ -42,7 +39,9 @@ export function createIdentify(deps: {
     if (lineage === undefined) throw refused(`The process that connected (${pid}, uid ${uid}) is gone`);
     if (connection.channel === 'cell') return inCell(connection, pid, uid, lineage);
     if (lineage.nested || isCellId(uid) || lineage.self.uids.some(isCellId))
-      throw refused(`Process ${pid} (uid ${uid}) runs in a cell, container or sandbox, and this socket is the machine's`);
+      throw refused(
+        `Process ${pid} (uid ${uid}) runs in a cell, container or sandbox, and this socket is the machine's`,
+      );
 
     const user = await users.nameOf(uid);
     // A process that connected as one user and is another now has the sign-in of neither.
@@ -70,12 +69,7 @@ async function observe(processes: Processes, connection: Connection, pid: number
   }
 }
 
-function inCell(
-  cell: { cell: Id; idBase: number },
-  pid: number,
-  uid: number,
-  lineage: Lineage,
-): Caller {
+function inCell(cell: { cell: Id; idBase: number }, pid: number, uid: number, lineage: Lineage): Caller {
   const inside = (id: number): boolean => id >= cell.idBase && id < cell.idBase + CELL_RANGE;
   if (!lineage.nested || !inside(uid) || lineage.self.uids.length === 0 || !lineage.self.uids.every(inside))
     throw refused(`Process ${pid} (uid ${uid}) is not one of the cell that this socket belongs to`);
@@ -95,7 +89,15 @@ function onMachine(
     return { kind: 'person', ...who, person, terminal, until, evidence: [`signed in at ${terminal}`, ...hints] };
   }
   const uncovered = 'signIn' in found ? 'A sign-in covers what a person types, not an agent.' : found.uncovered;
-  return { kind: 'unproven', ...who, agent, override, evidence: [...evidence, ...hints], obstacle: signInObstacle(lineage), uncovered };
+  return {
+    kind: 'unproven',
+    ...who,
+    agent,
+    override,
+    evidence: [...evidence, ...hints],
+    obstacle: signInObstacle(lineage),
+    uncovered,
+  };
 }
 
 const isCellId = (uid: number): boolean => uid >= CELL_IDS.first && uid <= CELL_IDS.last;

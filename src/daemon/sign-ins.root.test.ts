@@ -90,7 +90,10 @@ test('only our program, and nothing loaded into it', () =>
   signedIn(async (terminal) => {
     const other = identity.write('other.cjs', `require('${identity.script}')`);
     lowered((await terminal.type(`${identity.exe} ${other} ${identity.file} ask`))[0], /"bulkhead" alone/);
-    lowered((await terminal.type(`${identity.exe} --no-warnings ${ask.slice(identity.exe.length + 1)}`))[0], /"bulkhead" alone/);
+    lowered(
+      (await terminal.type(`${identity.exe} --no-warnings ${ask.slice(identity.exe.length + 1)}`))[0],
+      /"bulkhead" alone/,
+    );
     lowered((await terminal.type(`NODE_OPTIONS=--no-warnings ${ask}`))[0], /NODE_OPTIONS/);
     lowered((await terminal.type(`LD_PRELOAD=/dev/null ${ask}`))[0], /LD_PRELOAD/);
     const copy = identity.disguise(identity.exe, 'node');
@@ -145,7 +148,10 @@ test('no sign-in by a script, without a terminal, through sudo-like parents, or 
     assert.match((await terminal.type(script))[0]?.why ?? '', /script/);
     assert.match((await terminal.type(`setsid -w ${signIn}`))[0]?.why ?? '', /no terminal/);
     assert.match((await terminal.type(`env sh -c '${signIn}; true'`))[0]?.why ?? '', /script/);
-    assert.match((await terminal.type(`python3 -c "import os; os.system('exec ${signIn}')"`))[0]?.why ?? '', /started by python3/);
+    assert.match(
+      (await terminal.type(`python3 -c "import os; os.system('exec ${signIn}')"`))[0]?.why ?? '',
+      /started by python3/,
+    );
     assert.match((await terminal.type(`CLAUDECODE=1 ${signIn}`))[0]?.why ?? '', /agent/);
     assert.equal((await terminal.type(ask))[0]?.kind, 'unproven');
   } finally {
@@ -164,11 +170,12 @@ test('a terminal that an agent opened is no person’s', async () => {
   }
 });
 
-test('root signs in in a shell of its own', () => signedIn(async (terminal) => {
-  const [answer] = await terminal.type(ask);
-  assert.equal(answer?.kind, 'person');
-  assert.equal(answer?.uid, 0);
-}, 0));
+test('root signs in in a shell of its own', () =>
+  signedIn(async (terminal) => {
+    const [answer] = await terminal.type(ask);
+    assert.equal(answer?.kind, 'person');
+    assert.equal(answer?.uid, 0);
+  }, 0));
 
 const SIBLING = `
 import ctypes, os, sys, time

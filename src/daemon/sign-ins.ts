@@ -1,7 +1,13 @@
 import { AppError } from '../contract/errors.ts';
 import type { Caller } from '../core/caller.ts';
 import {
-  SIGN_IN_LASTS, signInObstacle, terminalName, uncoveredBecause, type Lineage, type Program, type SignIn,
+  SIGN_IN_LASTS,
+  signInObstacle,
+  terminalName,
+  uncoveredBecause,
+  type Lineage,
+  type Program,
+  type SignIn,
 } from '../core/sign-in.ts';
 import type { Processes } from '../host/processes.ts';
 
@@ -44,15 +50,15 @@ export function createSignIns(deps: { processes: Processes; clock: () => number;
     return gone.length;
   }
 
-  const prune = (): number =>
-    drop((signIn) => processes.sinceBoot() >= signIn.ends || !processes.alive(signIn.pidfd));
+  const prune = (): number => drop((signIn) => processes.sinceBoot() >= signIn.ends || !processes.alive(signIn.pidfd));
 
   return {
     begin(caller, person) {
       prune();
       const lineage = seen.get(caller);
       const shell = lineage?.ancestors[0];
-      const obstacle = lineage === undefined || caller.kind === 'cell' ? 'It is no process of this machine.' : signInObstacle(lineage);
+      const obstacle =
+        lineage === undefined || caller.kind === 'cell' ? 'It is no process of this machine.' : signInObstacle(lineage);
       if (caller.kind === 'unproven' && caller.agent !== null) throw refused('It looks like an agent.');
       if (obstacle !== null || lineage === undefined || shell === undefined) throw refused(obstacle);
       const pidfd = processes.hold(shell);
@@ -61,14 +67,24 @@ export function createSignIns(deps: { processes: Processes; clock: () => number;
       drop((signIn) => signIn.shell.pid === shell.pid);
       if (held.length >= MOST) {
         processes.release(pidfd);
-        throw new AppError('too-many', `There are ${MOST} sign-ins on this machine already`, { next: ['bulkhead sign-out'] });
+        throw new AppError('too-many', `There are ${MOST} sign-ins on this machine already`, {
+          next: ['bulkhead sign-out'],
+        });
       }
       const at = processes.sinceBoot();
       const until = deps.clock() + SIGN_IN_LASTS;
       const { pid, started, image } = shell;
       const shellSeen = { pid, started, image };
       held.push({
-        person, uid: uids[0] ?? -1, tty, shell: shellSeen, at, ends: at + SIGN_IN_LASTS, until, pidfd, covered: new Set(),
+        person,
+        uid: uids[0] ?? -1,
+        tty,
+        shell: shellSeen,
+        at,
+        ends: at + SIGN_IN_LASTS,
+        until,
+        pidfd,
+        covered: new Set(),
       });
       return { person, terminal: terminalName(tty), until };
     },
@@ -84,7 +100,10 @@ export function createSignIns(deps: { processes: Processes; clock: () => number;
       if (own === undefined) return { uncovered: null };
       const key = `${self.pid} ${self.started} ${self.image}`;
       const uncovered = uncoveredBecause(own, lineage, {
-        now: processes.sinceBoot(), connected, known: own.covered.has(key), program: deps.program,
+        now: processes.sinceBoot(),
+        connected,
+        known: own.covered.has(key),
+        program: deps.program,
       });
       if (uncovered !== null) return { uncovered };
       own.covered.add(key);

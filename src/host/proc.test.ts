@@ -44,7 +44,11 @@ test('uids and namespaces from the status; a name cannot forge them', () => {
 test('keeps the variables that are wanted, and no other', () => {
   const block = Buffer.from('SECRET=abc\0CLAUDECODE=1\0=odd\0NOVALUE\0CLAUDECODE=2\0X=1=2\0');
   const keep = (name: string): boolean => name === 'CLAUDECODE' || name === 'X';
-  assert.deepEqual(variablesIn(block, keep), [['CLAUDECODE', '1'], ['CLAUDECODE', '2'], ['X', '1=2']]);
+  assert.deepEqual(variablesIn(block, keep), [
+    ['CLAUDECODE', '1'],
+    ['CLAUDECODE', '2'],
+    ['X', '1=2'],
+  ]);
   assert.deepEqual(variablesIn(undefined, keep), []);
 });
 

@@ -2,7 +2,10 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import type { ObservedProcess } from '../core/recognise.ts';
 
 /** What the kernel says of a process (proc_pid_stat(5)); nothing of it lies in the process's reach. */
-export interface Numbers extends Pick<ObservedProcess, 'pid' | 'ppid' | 'group' | 'session' | 'tty' | 'foreground' | 'started' | 'image' | 'comm'> {
+export interface Numbers extends Pick<
+  ObservedProcess,
+  'pid' | 'ppid' | 'group' | 'session' | 'tty' | 'foreground' | 'started' | 'image' | 'comm'
+> {
   zombie: boolean;
   /** Bytes of its environment. */
   environ: number;
@@ -37,7 +40,10 @@ export function parseStat(text: string): Numbers | undefined {
   const open = text.indexOf('(');
   // A name may hold parentheses and spaces: the last one ends it.
   const close = text.lastIndexOf(')');
-  const fields = text.slice(close + 2).trim().split(' ');
+  const fields = text
+    .slice(close + 2)
+    .trim()
+    .split(' ');
   if (open < 0 || close < open || fields.length < 49) return undefined;
   // fields[0] is number 3 of the manual, the state.
   const number = (manual: number): number => Number(fields[manual - 3]);
@@ -83,7 +89,9 @@ const words = (bytes: Buffer | undefined): string[] =>
 
 /** The first arguments, cut. */
 export const argumentsIn = (bytes: Buffer | undefined): string[] =>
-  words(bytes).slice(0, ARGV_WORDS).map((word) => word.slice(0, WORD_LIMIT));
+  words(bytes)
+    .slice(0, ARGV_WORDS)
+    .map((word) => word.slice(0, WORD_LIMIT));
 
 /** The variables that are kept, in their order; one that stands twice is there twice. */
 export function variablesIn(bytes: Buffer | undefined, keep: (name: string) => boolean): [string, string][] {

@@ -3,7 +3,16 @@ import { uptime } from 'node:os';
 import type { ObservedProcess } from '../core/recognise.ts';
 import type { Lineage } from '../core/sign-in.ts';
 import {
-  argumentsIn, isNested, linkOf, numbers, pick, readKernel, sameAs, uidsOf, variablesIn, type Numbers,
+  argumentsIn,
+  isNested,
+  linkOf,
+  numbers,
+  pick,
+  readKernel,
+  sameAs,
+  uidsOf,
+  variablesIn,
+  type Numbers,
 } from './proc.ts';
 import { closeFd, pidfdAlive, pidfdOpen } from './syscalls.ts';
 
@@ -129,8 +138,14 @@ function walk(pidfd: number, pid: number): { held: Held[]; complete: boolean } {
   return { held, complete: false };
 }
 
-const blank = (seen: Numbers): ObservedProcess =>
-  ({ ...pick(seen), uids: [], exe: null, argv: [], environment: [], readable: false });
+const blank = (seen: Numbers): ObservedProcess => ({
+  ...pick(seen),
+  uids: [],
+  exe: null,
+  argv: [],
+  environment: [],
+  readable: false,
+});
 
 /**
  * What lies in a process's own memory. The kernel takes it from anonymous pages alone (since

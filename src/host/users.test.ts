@@ -8,7 +8,10 @@ test('names and numbers of users, kept for a minute', async () => {
   const directory = await mkdtemp('/tmp/bulkhead-users-');
   try {
     const passwd = path.join(directory, 'passwd');
-    await writeFile(passwd, 'root:x:0:0::/root:/bin/sh\nodd line\n+::::::\ndeploy:x:61234:1::/:/bin/sh\n7:x:61235:1::/:/bin/sh\n');
+    await writeFile(
+      passwd,
+      'root:x:0:0::/root:/bin/sh\nodd line\n+::::::\ndeploy:x:61234:1::/:/bin/sh\n7:x:61235:1::/:/bin/sh\n',
+    );
     const time = { now: 0 };
     const users = createUsers({ clock: () => time.now, passwd });
     assert.equal(await users.nameOf(61_234), 'deploy');

@@ -22,7 +22,9 @@ export function createUsers(deps: { clock: () => number; passwd?: string }): Use
   }
 
   async function ask(key: string): Promise<{ name: string; uid: number } | undefined> {
-    const answer = await exec('getent', ['passwd', '--', key], { accept: [0, 1, 2], deadline: 2000 }).catch(() => undefined);
+    const answer = await exec('getent', ['passwd', '--', key], { accept: [0, 1, 2], deadline: 2000 }).catch(
+      () => undefined,
+    );
     return entryOf(answer?.stdout.split('\n')[0] ?? '');
   }
 
@@ -45,5 +47,7 @@ export function createUsers(deps: { clock: () => number; passwd?: string }): Use
 
 function entryOf(line: string): { name: string; uid: number } | undefined {
   const [name, , uid] = line.split(':');
-  return name === undefined || name === '' || uid === undefined || !/^\d+$/.test(uid) ? undefined : { name, uid: Number(uid) };
+  return name === undefined || name === '' || uid === undefined || !/^\d+$/.test(uid)
+    ? undefined
+    : { name, uid: Number(uid) };
 }

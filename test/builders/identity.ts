@@ -10,7 +10,13 @@ import { createSignIns } from '../../src/daemon/sign-ins.ts';
 import { createProcesses } from '../../src/host/processes.ts';
 
 /** What the daemon says of whoever asks: a caller, what a sign-in answered, or an error's message and reason. */
-export type Answer = Partial<Exclude<Caller, { kind: 'service' }>> & { error?: string; why?: string; ended?: number; terminal?: string; until?: number };
+export type Answer = Partial<Exclude<Caller, { kind: 'service' }>> & {
+  error?: string;
+  why?: string;
+  ended?: number;
+  terminal?: string;
+  until?: number;
+};
 
 /** Stands for our CLI: connects, asks its words one by one, prints each answer. */
 const CLIENT = `
@@ -58,14 +64,22 @@ export async function openIdentity(channel: Channel = { channel: 'local' }) {
     socket.on('error', () => {});
     socket.on('data', (data) => {
       for (const word of data.toString().split('\n').filter(Boolean))
-        void answer(socket, word, connected).then((said) => socket.writable && socket.write(`${JSON.stringify(said)}\n`));
+        void answer(socket, word, connected).then(
+          (said) => socket.writable && socket.write(`${JSON.stringify(said)}\n`),
+        );
     });
   });
   await new Promise<void>((resolve) => void server.listen(file, resolve));
   chmodSync(file, 0o666);
 
   return {
-    directory, file, script, exe, processes, signIns, identify,
+    directory,
+    file,
+    script,
+    exe,
+    processes,
+    signIns,
+    identify,
     /** Puts a copy of a program there under another name. */
     disguise(program: string, name: string): string {
       const copy = path.join(directory, name);
@@ -98,7 +112,9 @@ export async function askBy(
   options: { env?: Record<string, string>; uid?: number } = {},
 ): Promise<Answer[]> {
   const child = spawn('setsid', ['-f', 'timeout', '10', ...command], {
-    env: { PATH: '/usr/bin:/bin', ...options.env }, stdio: ['ignore', 'pipe', 'pipe'], cwd: '/tmp',
+    env: { PATH: '/usr/bin:/bin', ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    cwd: '/tmp',
     ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
   });
   let text = '';
@@ -114,11 +130,23 @@ export async function askBy(
 export async function openTerminal(options: { uid?: number; env?: Record<string, string>; shell?: string } = {}) {
   const shell = options.shell ?? 'exec bash --norc --noprofile -i';
   // Away from whoever runs the tests: that may be an agent. Descriptor 3, because Node closes a child's stdin at its end.
-  const child: ChildProcess = spawn('/bin/sh', ['-c', 'exec setsid -f script -qfec "$1" /dev/null <&3 3<&-', 'sh', shell], {
-    env: { PATH: '/usr/bin:/bin', PS1: 'READY> ', TERM: 'dumb', SHELL: '/bin/sh', HISTFILE: '/dev/null', ...options.env },
-    stdio: ['ignore', 'pipe', 'ignore', 'pipe'], cwd: '/tmp',
-    ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
-  });
+  const child: ChildProcess = spawn(
+    '/bin/sh',
+    ['-c', 'exec setsid -f script -qfec "$1" /dev/null <&3 3<&-', 'sh', shell],
+    {
+      env: {
+        PATH: '/usr/bin:/bin',
+        PS1: 'READY> ',
+        TERM: 'dumb',
+        SHELL: '/bin/sh',
+        HISTFILE: '/dev/null',
+        ...options.env,
+      },
+      stdio: ['ignore', 'pipe', 'ignore', 'pipe'],
+      cwd: '/tmp',
+      ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
+    },
+  );
   const keyboard = child.stdio[3] as Writable;
   keyboard.on('error', () => {});
   let text = '';
