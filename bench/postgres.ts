@@ -15,9 +15,8 @@ export async function rows(options: BenchOptions): Promise<Row[]> {
   const tree = await makeTree(files(bin));
   try {
     const person = await machine.person();
-    await demand(machine, person, `create shop --from ${tree}`);
+    await person.create('shop', tree);
     await demand(machine, person, `exec shop -- ${bin}/initdb -D /app/data -A trust --no-sync`);
-    await demand(machine, person, `config accept shop --code ${await machine.code()}`);
     await demand(machine, person, 'up shop');
     await demand(machine, person, `exec shop -- ${bin}/pgbench -h /tmp -i -s 20 -q postgres`);
     return [rowOf('PostgreSQL in a fork answers its first query, `fork --up` to rows', await timeForks(machine, bin, options.quick ? 4 : 15), { goal: 1500 })];

@@ -6,6 +6,8 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { TOTP, URI } from 'otpauth';
+import { createRuncCells } from '../../src/host/cells/cells.ts';
+import { createNetworks } from '../../src/host/network/networks.ts';
 import { pathsOf, type Paths } from '../../src/host/paths.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -68,6 +70,8 @@ export interface Machine {
   /** Ends the daemon with a signal, and waits. */
   stop(signal?: NodeJS.Signals): Promise<void>;
   start(env?: Record<string, string>): Promise<void>;
+  /** Ends every cell, as a boot does; while no daemon runs. */
+  endCells(): Promise<void>;
   /** What the daemon wrote to its log since its last start. */
   log(): string;
   /** Takes everything down again. */
@@ -80,6 +84,8 @@ export interface Person {
   run(line: string, deadline?: number): Promise<Ran>;
   /** The same, and types an answer once the output so far is enough to give it. */
   converse(line: string, answer: (output: string) => string | undefined): Promise<Ran>;
+  /** Makes an app from a directory, and accepts its bulkhead.yaml with a code when it is shown. Throws when that fails. */
+  create(name: string, tree: string): Promise<void>;
   /** Types `bulkhead ARGS`. */
   bulkhead(args: string, deadline?: number): Promise<Ran>;
   /** The shell's process. */
@@ -130,6 +136,10 @@ export async function makeMachine(options: { size?: string; floor?: string; env?
       const late = setTimeout(() => daemon.kill('SIGKILL'), 20_000);
       await ended;
       clearTimeout(late);
+    },
+    async endCells() {
+      const cells = createRuncCells({ paths, networks: createNetworks({ paths }), program: { node: process.execPath, bundle: path.join(ROOT, 'dist') } });
+      for (const cell of await cells.list()) await cells.stop(cell.id);
     },
     log: () => log,
     remove: () => remove(machine),
@@ -218,7 +228,7 @@ export function post(socketPath: string, name: string, body: unknown): Promise<s
 }
 
 async function signIn(machine: Machine, env: NodeJS.ProcessEnv): Promise<Person> {
-  const person = await openShell(env);
+  const person = await openShell(env, () => machine.code());
   const signed = await person.bulkhead(`sign-in --code ${await machine.code()}`);
   if (signed.code === 0) return person;
   await person.leave();
@@ -226,7 +236,7 @@ async function signIn(machine: Machine, env: NodeJS.ProcessEnv): Promise<Person>
 }
 
 /** An interactive bash on a terminal, as a person has it; nobody has signed in there yet. */
-export async function openShell(env: NodeJS.ProcessEnv): Promise<Person> {
+export async function openShell(env: NodeJS.ProcessEnv, codes: () => Promise<string>): Promise<Person> {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'bulkhead-person-'));
   const clean = Object.fromEntries(Object.entries(env).filter(([name]) => !/CLAUDE|AGENT|CURSOR|GEMINI|CODEX/.test(name)));
   const child = spawn('/usr/bin/script', ['--quiet', '--flush', '--command', '/bin/bash --norc --noprofile -i', '/dev/null'], {
@@ -262,6 +272,11 @@ export async function openShell(env: NodeJS.ProcessEnv): Promise<Person> {
     run: (line, deadline) => type(line, deadline),
     converse: (line, answer) => type(line, undefined, answer),
     bulkhead: (args, deadline) => type(`${BULKHEAD} ${args}`, deadline),
+    async create(name, tree) {
+      const code = await codes();
+      const ran = await type(`${BULKHEAD} create ${name} --from ${tree}`, undefined, (output) => (output.includes('asks for') ? code : undefined));
+      if (ran.code !== 0) throw new Error(`create ${name} ended with ${ran.code}:\n${ran.stdout}${ran.stderr}`);
+    },
     async leave() {
       child.stdin.end('exit\n');
       const late = setTimeout(() => child.kill('SIGKILL'), 3000);

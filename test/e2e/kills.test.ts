@@ -25,11 +25,9 @@ let machine: Machine;
 before(async () => {
   machine = await makeMachine({ size: '1G', persons: 2 });
   const person = await machine.person();
-  const tree = await makeTree(HOOKS);
-  for (const line of [`create shop --from ${tree}`, `config accept shop --code ${await machine.code()}`, 'up shop']) {
-    const ran = await person.bulkhead(line);
-    assert.equal(ran.code, 0, `${line}: ${ran.stdout}${ran.stderr}${machine.log()}`);
-  }
+  await person.create('shop', await makeTree(HOOKS));
+  const up = await person.bulkhead('up shop');
+  assert.equal(up.code, 0, `${up.stdout}${up.stderr}${machine.log()}`);
   await person.leave();
 });
 after(() => machine?.remove());
