@@ -83,7 +83,10 @@ export function judgeTools(tools: readonly ToolFact[]): Finding[] {
     ...missing.map((tool) =>
       bad('tools', `the program ${tool.name} is not installed`, null, `sudo apt-get install ${tool.package}`),
     ),
-    ...tools.flatMap((tool) => (tool.version === null ? [] : [fine('tools', `${tool.name} ${tool.version}`.trim())])),
+    // One of a package says enough of what is there.
+    ...tools
+      .filter((tool, at) => tool.version !== null && tools.findIndex((other) => other.package === tool.package) === at)
+      .map((tool) => fine('tools', `${tool.name} ${tool.version}`.trim())),
   ];
 }
 

@@ -1,6 +1,7 @@
 import type { Finding } from '../contract/machine.ts';
 import type { Caller } from '../core/caller.ts';
-import { mergeFine, warn } from '../core/checks.ts';
+import { mergeFine, orFine, warn } from '../core/checks.ts';
+import { checkNetwork } from '../host/network/check.ts';
 import { checkCgroups, checkKernel, checkTools } from './doctor/machine.ts';
 import { checkPool } from './doctor/pool.ts';
 import { checkKernelReach, checkReach, subjectOf } from './doctor/reach.ts';
@@ -21,12 +22,21 @@ export async function doctor(parts: Parts, caller: Caller): Promise<Finding[]> {
     inTime('pool', () => checkPool(parts)),
     inTime('cgroups', checkCgroups),
     inTime('tools', checkTools),
+    inTime('network', checkNetworks),
     inTime('upkeep', () => checkUpkeep(parts)),
     inTime('reach', checkKernelReach),
     inTime('reach', () => reachOf(parts, caller)),
   ]);
-  const [kernel, pool, cgroups, tools, upkeep, ...reach] = groups;
-  return mergeFine([[...kernel, ...pool, ...cgroups], tools, upkeep, reach.flat()]);
+  const [kernel, pool, cgroups, tools, network, upkeep, ...reach] = groups;
+  return mergeFine([[...kernel, ...pool, ...cgroups], tools, network, upkeep, reach.flat()]);
+}
+
+/** What is well in it is one thing for a person: forks end nowhere, and production has its way out. */
+async function checkNetworks(): Promise<Finding[]> {
+  const found = (await checkNetwork()).filter((finding) => finding.level !== 'ok');
+  const sudo = (remedy: string | null): string | null => remedy?.replace(/^(?=modprobe|apt-get)/, 'sudo ') ?? null;
+  const made = found.map((finding) => ({ ...finding, remedy: sudo(finding.remedy) }));
+  return orFine(made, 'network', 'forks end in a namespace without a way on, production has its fence');
 }
 
 /** The user whose processes ask; behind sudo, who ran it. */

@@ -17,7 +17,7 @@ async function killed(signal: NodeJS.Signals, said: RegExp): Promise<{ made: str
   const ours = (): string[] => difference(before, snapshot()).filter((line) => line.includes(`demo-${demo.pid}`));
   let text = '';
   demo.stdout.on('data', (data: Buffer) => (text += data.toString()));
-  for (let waited = 0; !said.test(text) && waited < 60_000; waited += 50) await wait(50);
+  for (let waited = 0; !said.test(text) && demo.exitCode === null && waited < 60_000; waited += 50) await wait(50);
   assert.match(text, said);
   const made = ours();
   demo.kill(signal);

@@ -47,7 +47,9 @@ export async function checkTools(): Promise<Finding[]> {
 async function versionOf(name: string, ask: string): Promise<string | null> {
   try {
     const { stdout, stderr } = await exec(name, [ask], { deadline: 3000, limit: 64 << 10, accept: [0, 1] });
-    return /\d+(?:\.\d+)+/.exec(`${stdout}\n${stderr}`)?.[0] ?? '';
+    // The first line alone: the licence that follows has a version as well.
+    const line = `${stdout}\n${stderr}`.trim().split('\n')[0] ?? '';
+    return /\d+(?:\.\d+)+/.exec(line)?.[0] ?? '';
   } catch (error) {
     return error instanceof AppError && error.code === 'missing-tool' ? null : '';
   }
