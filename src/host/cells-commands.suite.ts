@@ -20,7 +20,10 @@ export const COMMANDS: Record<string, { shell: string; script: (io: ScriptIo) =>
       return 0;
     },
   },
-  stay: { shell: 'sleep 1000', script: (io) => new Promise((resolve) => io.ended.addEventListener('abort', () => resolve(1))) },
+  stay: {
+    shell: 'sleep 1000',
+    script: (io) => new Promise((resolve) => io.ended.addEventListener('abort', () => resolve(1))),
+  },
   trap: {
     shell: 'trap "echo got; exit 7" INT; echo ready; while :; do sleep 0.01; done',
     script: async ({ signalled, stdout }) => {

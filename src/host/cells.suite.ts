@@ -146,13 +146,19 @@ export function cellsSuite(name: string, setUp: () => Promise<CellsBench>): void
   });
 
   test(`${name}: a command that is not there ends with 127 and a word`, async () => {
-    const result = await bench.cells.run({ ...session('stay'), command: ['no-such-command'] }, { deadline: 5000, output: 1000 });
+    const result = await bench.cells.run(
+      { ...session('stay'), command: ['no-such-command'] },
+      { deadline: 5000, output: 1000 },
+    );
     assert.equal(result.code, 127);
     assert.match(result.stderr.toString(), /no-such-command/);
   });
 
   test(`${name}: variables of the cell and of the session`, async () => {
-    const result = await bench.cells.run(session('variables', { environment: { EXTRA: 'x y' } }), { deadline: 5000, output: 1000 });
+    const result = await bench.cells.run(session('variables', { environment: { EXTRA: 'x y' } }), {
+      deadline: 5000,
+      output: 1000,
+    });
     assert.equal(result.stdout.toString(), `${bench.spec.environment['BULKHEAD_REF']} x y\n`);
   });
 
@@ -168,7 +174,10 @@ export function cellsSuite(name: string, setUp: () => Promise<CellsBench>): void
     const lines = await bench.cells.log(spec.cell, spec.id, 100);
     const out = lines.filter((line) => line.stream === 'stdout').map((line) => line.text);
     assert.deepEqual(out, ['line 1', 'line 2', 'line 3', 'line 4', 'line 5']);
-    assert.deepEqual(lines.filter((line) => line.stream === 'stderr').map((line) => line.text), ['oops']);
+    assert.deepEqual(
+      lines.filter((line) => line.stream === 'stderr').map((line) => line.text),
+      ['oops'],
+    );
     assert.equal((await bench.cells.log(spec.cell, spec.id, 2)).length, 2);
     await within(2000, async () => seen.length === 6);
     stop.abort();

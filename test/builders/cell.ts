@@ -31,7 +31,10 @@ export interface CellBench {
   /** Another daemon's view of the same cells. */
   again: () => Cells;
   /** Runs a script in the cell to its end. */
-  run: (script: string, more?: { user?: 'agent' | 'root'; input?: Uint8Array; deadline?: number }) => Promise<RunResult>;
+  run: (
+    script: string,
+    more?: { user?: 'agent' | 'root'; input?: Uint8Array; deadline?: number },
+  ) => Promise<RunResult>;
   /** Stops the cell and removes all of the instance. */
   remove: () => Promise<void>;
 }
@@ -65,7 +68,12 @@ export function makeCell(name: string, more: Partial<CellSpec> = {}): CellBench 
   writeFileSync(path.join(bundle, 'bulkhead.cjs'), 'console.log("bulkhead in a cell");\n');
   const all: Cells[] = [];
   const again = (): Cells => {
-    const cells = createRuncCells({ paths, networks: noNetworks, program: { node: NODE, bundle }, attachWorker: WORKER });
+    const cells = createRuncCells({
+      paths,
+      networks: noNetworks,
+      program: { node: NODE, bundle },
+      attachWorker: WORKER,
+    });
     all.push(cells);
     return cells;
   };

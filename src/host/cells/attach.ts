@@ -60,11 +60,13 @@ interface Side {
   closed: () => void;
 }
 
-/** Starts the thread, from the file `worker`. It does not keep the process alive. */
-export function createAttacher(worker: string | URL): Attacher {
+/**
+ * Starts the thread, from the file `worker`. It does not keep the process alive.
+ * If it breaks, `broke` is called and its sessions' streams end; the sessions run on.
+ */
+export function createAttacher(worker: string | URL, broke: () => void): Attacher {
   const [readEnd, writeEnd] = pipe();
   const thread = new Worker(worker, { workerData: { wake: readEnd } satisfies WorkerStart });
-  thread.unref();
   const sides = new Map<number, Side>();
   let last = 0;
   let over = false;
@@ -92,7 +94,18 @@ export function createAttacher(worker: string | URL): Attacher {
   };
   // Node waits for its threads when it ends, and this one waits in poll(2).
   process.on('exit', quit);
-  thread.once('exit', () => [readEnd, writeEnd].forEach(closeFd));
+  // What broke it is told as the end of the streams.
+  thread.on('error', () => {});
+  thread.once('exit', () => {
+    quit();
+    broke();
+    for (const side of sides.values()) side.closed();
+    sides.clear();
+    [readEnd, writeEnd].forEach(closeFd);
+  });
+
+  // After its listeners, which would take that back.
+  thread.unref();
 
   return {
     quit,

@@ -56,7 +56,12 @@ const tmpfs = (destination: string, bytes: number, options: string[], copyUp = f
   options: ['nosuid', 'nodev', `size=${Math.floor(bytes / 1024)}k`, ...options, ...(copyUp ? ['tmpcopyup'] : [])],
 });
 
-const special = (destination: string, type: string, ...options: string[]): Mount => ({ destination, type, source: type, options });
+const special = (destination: string, type: string, ...options: string[]): Mount => ({
+  destination,
+  type,
+  source: type,
+  options,
+});
 
 /** In the kernel's order: what lies inside another comes after it. */
 function mounts(input: BundleInput): Mount[] {
@@ -65,13 +70,20 @@ function mounts(input: BundleInput): Mount[] {
   return [
     special('/proc', 'proc', 'nosuid', 'noexec', 'nodev'),
     special('/sys', 'sysfs', 'ro', 'nosuid', 'noexec', 'nodev'),
-    { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'strictatime', 'mode=755', 'size=1024k'] },
+    {
+      destination: '/dev',
+      type: 'tmpfs',
+      source: 'tmpfs',
+      options: ['nosuid', 'strictatime', 'mode=755', 'size=1024k'],
+    },
     special('/dev/pts', 'devpts', 'nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'),
     tmpfs('/dev/shm', share(0.5), ['noexec', 'mode=1777']),
     special('/dev/mqueue', 'mqueue', 'nosuid', 'noexec', 'nodev'),
     readOnlyTree('/usr'),
     bind(path.join(bundle, 'etc'), '/etc', 'ro', 'noexec'),
-    ...['/etc/alternatives', '/etc/ssl/certs'].filter((part) => existsSync(part)).map((part) => bind(part, part, 'ro', 'noexec')),
+    ...['/etc/alternatives', '/etc/ssl/certs']
+      .filter((part) => existsSync(part))
+      .map((part) => bind(part, part, 'ro', 'noexec')),
     tmpfs('/run', 64 * MIB, ['mode=755'], true),
     tmpfs('/tmp', share(0.5), ['mode=1777']),
     tmpfs('/var', share(0.25), ['mode=755'], true),

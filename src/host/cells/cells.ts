@@ -32,12 +32,16 @@ export function createRuncCells(deps: RuncCellsDeps): Cells {
   const queue = createQueue();
 
   let thread: Attacher | undefined;
-  const attacher = (): Attacher => (thread ??= createAttacher(deps.attachWorker ?? path.join(deps.program.bundle, 'attach-worker.cjs')));
+  const worker = deps.attachWorker ?? path.join(deps.program.bundle, 'attach-worker.cjs');
+  const attacher = (): Attacher => (thread ??= createAttacher(worker, () => (thread = undefined)));
   const sessions = createSessions({ places, cgroups, attacher, running: lifecycle.running, groupOf });
   const groupOfSession = (cell: Id, session: Id): string | undefined => {
     const group = groupOf(cell);
     return group === undefined ? undefined : path.join(group, session);
   };
+
+  /** Once, at the first look at what is there. */
+  let reconciled: Promise<unknown> | undefined;
 
   return {
     start: (spec) => {
@@ -50,13 +54,19 @@ export function createRuncCells(deps: RuncCellsDeps): Cells {
         await lifecycle.stop(id);
         sessions.forget(id);
       }),
-    list: lifecycle.list,
+    list: async () => {
+      const running = await lifecycle.list();
+      reconciled ??= Promise.all(running.map(({ id }) => sessions.endHelpers(id)));
+      await reconciled;
+      return running;
+    },
     freeze: async (id) => cgroups.freeze((await lifecycle.running(id)).cgroup, true),
     thaw: async (id) => cgroups.freeze((await lifecycle.running(id)).cgroup, false),
-    open: sessions.open,
+    open: (spec) => sessions.open(spec),
     find: sessions.find,
     sessions: async (cell) => sessions.list(cell),
-    run: async (spec, limits) => runSession(await sessions.open({ ...spec, stdin: limits.input !== undefined, log: 0 }), limits),
+    run: async (spec, limits) =>
+      runSession(await sessions.open({ ...spec, stdin: limits.input !== undefined, log: 0 }, true), limits),
     processes: async (cell) => {
       const record = await readRecord(places, cell);
       return record === undefined ? [] : listProcesses(cgroups, record.cgroup, record.idBase);
@@ -69,7 +79,8 @@ export function createRuncCells(deps: RuncCellsDeps): Cells {
       const group = groupOfSession(cell, session);
       if (group !== undefined) signalGroup(cgroups, group, signal);
     },
-    whenEmpty: (cell, session, call) => cgroups.whenEmpty(groupOfSession(cell, session) ?? `${deps.paths.cgroup}/${cell}`, call),
+    whenEmpty: (cell, session, call) =>
+      cgroups.whenEmpty(groupOfSession(cell, session) ?? `${deps.paths.cgroup}/${cell}`, call),
     log: async (cell, session, lines) => tailLog(places.log(cell, session), lines),
     follow: (cell, session, signal, line, after) => followLog(places.log(cell, session), signal, line, after),
     forget: (id) => removeLogs(places.logs(id)),

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, statfsSync, watch, wr
 import { rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { AppError } from '../../contract/errors.ts';
+import { limitsV1, limitsV2, type GroupLimits } from './group-limits.ts';
 
 /**
  * Control groups, in the kernel's two forms: one tree (v2), or one tree for each
@@ -9,8 +10,10 @@ import { AppError } from '../../contract/errors.ts';
  * "nothing lives here any more" are asked of the v2 tree in both.
  */
 export interface Cgroups {
-  /** Makes a group in every tree; a group that is there is a success. Its parents are made as well. */
+  /** Makes a group in every tree, its parents as well, for groups and limits below it. Repeating it is a success. */
   make(group: string): void;
+  /** Makes a group below an existing one, in every tree. Throws `wrong-state` where its parent is gone. */
+  makeIn(parent: string, name: string): void;
   /** Takes a group away with all below it, once nothing lives in it. Nothing there is a success. */
   remove(group: string): Promise<void>;
   exists(group: string): boolean;
@@ -29,7 +32,7 @@ export interface Cgroups {
   /** Called once when nothing lives in the group any more. Returns an unsubscribe. */
   whenEmpty(group: string, call: () => void): () => void;
   /** What a group and all below it may use together; weight against its siblings, 100 is usual. */
-  limit(group: string, limits: { memory?: number; cpus?: number; weight?: number }): void;
+  limit(group: string, limits: GroupLimits): void;
   /** True where the kernel accounts swap. */
   swap: boolean;
 }
@@ -38,7 +41,6 @@ const ROOT = '/sys/fs/cgroup';
 const CGROUP2_SUPER_MAGIC = 0x63677270;
 /** Controllers that cells are limited by, where the v2 tree has them. */
 const CONTROLLERS = ['cpu', 'memory', 'pids', 'io', 'cpuset'] as const;
-const CPU_PERIOD = 100_000;
 
 /** The trees at `root`: the v2 one, and those of v1 by controller. Throws `unsupported` where there is no v2 tree. */
 function findTrees(root: string): { unified: string; v1: ReadonlyMap<string, string> } {
@@ -48,7 +50,9 @@ function findTrees(root: string): { unified: string; v1: ReadonlyMap<string, str
     throw new AppError('unsupported', 'Cannot end processes reliably: this machine has no cgroup v2 tree', {
       next: [`mkdir -p ${unified} && mount -t cgroup2 none ${unified}`],
     });
-  const names = readdirSync(root).filter((name) => name !== 'unified' && existsSync(path.join(root, name, 'cgroup.procs')));
+  const names = readdirSync(root).filter(
+    (name) => name !== 'unified' && existsSync(path.join(root, name, 'cgroup.procs')),
+  );
   return { unified, v1: new Map(names.map((name) => [name, path.join(root, name)])) };
 }
 
@@ -60,13 +64,16 @@ export function createCgroups(root = ROOT): Cgroups {
   const set = (file: string, value: string | number): void => writeFileSync(file, String(value));
 
   const make = (group: string): void => {
-    for (const tree of trees) if (!existsSync(path.join(tree, group))) makeIn(tree, group);
+    for (const tree of trees) if (!existsSync(path.join(tree, group))) makeOne(tree, group);
   };
-  const makeIn = (tree: string, group: string): void => {
+  const makeOne = (tree: string, group: string): void => {
     const parent = path.dirname(group);
-    if (parent !== '.' && !existsSync(path.join(tree, parent))) makeIn(tree, parent);
+    if (parent !== '.' && !existsSync(path.join(tree, parent))) makeOne(tree, parent);
     if (v1.size === 0) delegate(path.join(tree, parent));
-    mkdirSync(path.join(tree, group), { recursive: true });
+    makeOwn(tree, group);
+  };
+  const makeOwn = (tree: string, group: string): void => {
+    mkdirIfMissing(path.join(tree, group));
     if (tree === v1.get('cpuset')) inheritCpus(tree, group);
   };
 
@@ -83,6 +90,8 @@ export function createCgroups(root = ROOT): Cgroups {
 
   return {
     make,
+    // Nothing is handed down: a group with processes of its own could not (cgroups(7), "no internal processes").
+    makeIn: (parent, name) => trees.forEach((tree) => makeOwn(tree, path.join(parent, name))),
     directory: (group) => at(group),
     exists: (group) => trees.some((tree) => existsSync(path.join(tree, group))),
     children: (group) => directories(at(group)),
@@ -98,10 +107,14 @@ export function createCgroups(root = ROOT): Cgroups {
     freeze: (group, frozen) => set(at(group, 'cgroup.freeze'), frozen ? 1 : 0),
     frozen: (group) => /^frozen 1$/m.test(readText(at(group, 'cgroup.events')) ?? ''),
     whenEmpty: (group, call) => {
-      const watcher = watchEmpty(at(group, 'cgroup.events'), () => !populated(group), () => {
-        watchers.delete(entry);
-        call();
-      });
+      const watcher = watchEmpty(
+        at(group, 'cgroup.events'),
+        () => !populated(group),
+        () => {
+          watchers.delete(entry);
+          call();
+        },
+      );
       const entry = { group, look: watcher.look };
       watchers.add(entry);
       return () => {
@@ -112,30 +125,14 @@ export function createCgroups(root = ROOT): Cgroups {
     limit: (group, limits) => {
       make(group);
       const files = v1.size === 0 ? limitsV2(limits) : limitsV1(limits);
-      for (const [controller, file, value] of files) set(path.join(v1.get(controller) ?? unified, group, file), value);
+      for (const [controller, file, value] of files) {
+        const place = path.join(v1.get(controller) ?? unified, group, file);
+        // Weights of I/O are there with some schedulers only.
+        if (controller !== 'io' || existsSync(place)) set(place, value);
+      }
     },
     swap: v1.size === 0 || existsSync(path.join(v1.get('memory') ?? '', 'memory.memsw.limit_in_bytes')),
   };
-}
-
-type Setting = readonly [controller: string, file: string, value: string | number];
-type Limits = Parameters<Cgroups['limit']>[1];
-
-function limitsV1({ memory, cpus, weight }: Limits): Setting[] {
-  return [
-    ...(memory === undefined ? [] : [['memory', 'memory.limit_in_bytes', memory] as const]),
-    ...(cpus === undefined ? [] : [['cpu', 'cpu.cfs_quota_us', Math.round(cpus * CPU_PERIOD)] as const]),
-    // 1024 shares are what weight 100 is in v2.
-    ...(weight === undefined ? [] : [['cpu', 'cpu.shares', Math.round((weight * 1024) / 100)] as const]),
-  ];
-}
-
-function limitsV2({ memory, cpus, weight }: Limits): Setting[] {
-  return [
-    ...(memory === undefined ? [] : [['memory', 'memory.max', memory] as const]),
-    ...(cpus === undefined ? [] : [['cpu', 'cpu.max', `${Math.round(cpus * CPU_PERIOD)} ${CPU_PERIOD}`] as const]),
-    ...(weight === undefined ? [] : [['cpu', 'cpu.weight', weight] as const, ['io', 'io.weight', weight] as const]),
-  ];
 }
 
 /** In v2 a group's controllers are those that its parent hands down; handing down twice is a success. */
@@ -153,6 +150,17 @@ function inheritCpus(tree: string, group: string): void {
   }
 }
 
+function mkdirIfMissing(directory: string): void {
+  try {
+    mkdirSync(directory);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT')
+      throw new AppError('wrong-state', 'The cell is not running', { next: ['bulkhead up'], cause: error });
+    if (code !== 'EEXIST') throw error;
+  }
+}
+
 function readText(file: string): string | undefined {
   try {
     return readFileSync(file, 'utf8');
@@ -165,7 +173,9 @@ function readText(file: string): string | undefined {
 
 function directories(directory: string): string[] {
   try {
-    return readdirSync(directory, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+    return readdirSync(directory, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => entry.name);
   } catch {
     return [];
   }
@@ -173,8 +183,8 @@ function directories(directory: string): string[] {
 
 /** Lowest first. A group stays busy for a moment after its last process has ended. */
 async function removeTree(directory: string): Promise<void> {
-  for (const name of directories(directory)) await removeTree(path.join(directory, name));
   for (let attempt = 0; ; attempt++) {
+    for (const name of directories(directory)) await removeTree(path.join(directory, name));
     try {
       await rmdir(directory);
       return;

@@ -17,13 +17,16 @@ const id = randomUUID() as Id;
 const bench = makeCell(INSTANCE, { id, idBase: 0x7ff0_0000 });
 after(() => bench.remove());
 
-const startProcess = (...args: string[]): ChildProcess => spawn(process.execPath, [PROCESS, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+const startProcess = (...args: string[]): ChildProcess =>
+  spawn(process.execPath, [PROCESS, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
 
 /** Everything that the instance has on the machine. */
 function traces(): string[] {
   const { paths } = bench;
   const places = placesOf(paths);
-  const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n').filter((line) => line.includes(paths.run));
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .filter((line) => line.includes(paths.run));
   const groups = createCgroups().exists(paths.cgroup) ? [paths.cgroup] : [];
   const processes = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
@@ -49,7 +52,8 @@ const groupOf = (pid: string): string => readOf(pid, 'cgroup');
  * taken note of orphans in it, which some take seconds for.
  */
 async function nothingLeft(message?: string): Promise<void> {
-  for (let tries = 0; tries < 150 && traces().length > 0; tries++) await new Promise((resolve) => setTimeout(resolve, 100));
+  for (let tries = 0; tries < 150 && traces().length > 0; tries++)
+    await new Promise((resolve) => setTimeout(resolve, 100));
   assert.deepEqual(traces(), [], message);
 }
 
@@ -62,14 +66,18 @@ async function killDuringStart(ms: number): Promise<void> {
   await once(child, 'exit');
 }
 
-test('a start that is killed at any moment leaves nothing that stop does not take away', { timeout: 60_000 }, async () => {
-  await nothingLeft();
-  for (const ms of [0, 5, 10, 20, 30, 40, 60, 80, 120]) {
-    await killDuringStart(ms);
-    await bench.cells.stop(id);
-    await nothingLeft(`killed after ${ms} ms`);
-  }
-});
+test(
+  'a start that is killed at any moment leaves nothing that stop does not take away',
+  { timeout: 60_000 },
+  async () => {
+    await nothingLeft();
+    for (const ms of [0, 5, 10, 20, 30, 40, 60, 80, 120]) {
+      await killDuringStart(ms);
+      await bench.cells.stop(id);
+      await nothingLeft(`killed after ${ms} ms`);
+    }
+  },
+);
 
 test('a start that was killed is started again', { timeout: 60_000 }, async () => {
   for (const ms of [3, 15, 35, 70]) {
@@ -118,15 +126,26 @@ test('the exit code of a session is found after it has ended without a daemon', 
   await found?.end();
 });
 
-test('a supervisor that is killed ends its session with a code, and the next one can be opened', { timeout: 30_000 }, async () => {
-  const spec = { cell: id, id: randomUUID() as Id, command: ['sleep', '1000'], user: 'agent', stdin: false, log: 0 } as const;
-  const opened = await bench.cells.open(spec);
-  opened.stdout.resume();
-  process.kill(Number(readFileSync(`${bench.places.session(id, spec.id)}/supervisor`, 'utf8')), 'SIGKILL');
-  assert.equal(await opened.exit, 137);
-  await opened.end();
-  assert.equal((await bench.run('echo on')).stdout.toString(), 'on\n');
-});
+test(
+  'a supervisor that is killed ends its session with a code, and the next one can be opened',
+  { timeout: 30_000 },
+  async () => {
+    const spec = {
+      cell: id,
+      id: randomUUID() as Id,
+      command: ['sleep', '1000'],
+      user: 'agent',
+      stdin: false,
+      log: 0,
+    } as const;
+    const opened = await bench.cells.open(spec);
+    opened.stdout.resume();
+    process.kill(Number(readFileSync(`${bench.places.session(id, spec.id)}/supervisor`, 'utf8')), 'SIGKILL');
+    assert.equal(await opened.exit, 137);
+    await opened.end();
+    assert.equal((await bench.run('echo on')).stdout.toString(), 'on\n');
+  },
+);
 
 test('a cell whose first process was killed counts as down, and is started again', { timeout: 30_000 }, async () => {
   const [cell] = await bench.cells.list();

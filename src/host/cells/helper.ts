@@ -18,7 +18,9 @@ async function readBounded(name: string, limit: number): Promise<string | undefi
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   const handle = await open(path.join(ROOT, name), flags).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
-    throw new Error(`"${name}" cannot be read: ${error.code === 'ELOOP' ? 'it is a symlink' : (error.code ?? 'unknown')}`);
+    throw new Error(
+      `"${name}" cannot be read: ${error.code === 'ELOOP' ? 'it is a symlink' : (error.code ?? 'unknown')}`,
+    );
   });
   if (handle === undefined) return undefined;
   try {
@@ -57,5 +59,7 @@ const pick = (from: Record<string, unknown>, keys: readonly string[]): Record<st
 proposal().then(
   (found) => process.stdout.write(JSON.stringify(found)),
   (error: unknown) =>
-    process.stdout.write(JSON.stringify({ error: String(error instanceof Error ? error.message : error).slice(0, 500) })),
+    process.stdout.write(
+      JSON.stringify({ error: String(error instanceof Error ? error.message : error).slice(0, 500) }),
+    ),
 );

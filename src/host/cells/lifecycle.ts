@@ -1,5 +1,5 @@
 import { chmodSync, existsSync, mkdirSync } from 'node:fs';
-import { readFile, readdir, realpath, rm, writeFile } from 'node:fs/promises';
+import { readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { AppError } from '../../contract/errors.ts';
 import { parseId, type Id } from '../../core/ids.ts';
@@ -7,6 +7,7 @@ import type { CellSpec, CellTimes, RunningCell } from '../cells.ts';
 import { exec } from '../exec.ts';
 import type { Networks } from '../networks.ts';
 import type { Paths } from '../paths.ts';
+import { checkPaths } from './accepted-paths.ts';
 import { bundleConfig } from './bundle.ts';
 import type { Cgroups } from './cgroups.ts';
 import { isMounted, mountIdmapped, prepareRoot, unmount, unmountAndRemove } from './mounts.ts';
@@ -34,13 +35,11 @@ export const slotOf = (idBase: number): number => (idBase - FIRST_ID) >>> 16;
 const DEADLINE = 30_000;
 const KILL_WAIT = 10_000;
 
-/** Directories of a cell that an accepted path may not lie in, or cover. */
-const TAKEN = ['/app', '/bin', '/dev', '/etc', '/home', '/lib', '/lib64', '/proc', '/root', '/run', '/sbin', '/sys', '/tmp', '/usr', '/var'];
-
 /** Starts and stops cells: everything but their sessions. Calls for one cell must not overlap. */
 export function createLifecycle(deps: LifecycleDeps) {
   const { places, cgroups, networks, paths } = deps;
-  const parentOf = (role: CellSpec['role']): string => path.join(paths.cgroup, role === 'production' ? 'production' : 'forks');
+  const parentOf = (role: CellSpec['role']): string =>
+    path.join(paths.cgroup, role === 'production' ? 'production' : 'forks');
   const runc = (id: Id, args: readonly string[]) => runtime(places.runtime, runtimeLog(places.cell(id)), [...args, id]);
 
   const isUp = (record: CellRecord | undefined): record is CellRecord =>
@@ -63,8 +62,14 @@ export function createLifecycle(deps: LifecycleDeps) {
     await prepareRoot(places);
     const bundle = places.cell(spec.id);
     const record: CellRecord = {
-      id: spec.id, state: 'making', role: spec.role, idBase: spec.idBase, pid: 0,
-      cgroup: path.join(parentOf(spec.role), spec.id), environment: spec.environment, paths: spec.paths,
+      id: spec.id,
+      state: 'making',
+      role: spec.role,
+      idBase: spec.idBase,
+      pid: 0,
+      cgroup: path.join(parentOf(spec.role), spec.id),
+      environment: spec.environment,
+      paths: spec.paths,
     };
     mkdirSync(bundle);
     chmodSync(bundle, 0o711);
@@ -86,8 +91,14 @@ export function createLifecycle(deps: LifecycleDeps) {
     mkdirSync(places.sessions(spec.id), { mode: 0o700 });
     await writeRootfs({ spec, bundle, resolvers, cli: 'bulkhead.cjs' });
     const config = bundleConfig({
-      spec, bundle, sources, app: places.mount(spec.id), cgroup: path.join(parentOf(spec.role), spec.id),
-      node: program.node, programs: program.bundle, swap: cgroups.swap,
+      spec,
+      bundle,
+      sources,
+      app: places.mount(spec.id),
+      cgroup: path.join(parentOf(spec.role), spec.id),
+      node: program.node,
+      programs: program.bundle,
+      swap: cgroups.swap,
     });
     await writeFile(path.join(bundle, 'config.json'), JSON.stringify(config), { mode: 0o600 });
   };
@@ -103,7 +114,11 @@ export function createLifecycle(deps: LifecycleDeps) {
     // pasta enters the namespaces of a process that may be traced, which runc's own is not: its turn is after the start.
     const early = spec.network.kind === 'none';
     // The cell holds a mount of its own by now: the machine's table need not show one.
-    await Promise.all([early ? attach() : undefined, refuseUserNamespaces(pid), unmountAndRemove(places.mount(spec.id))]);
+    await Promise.all([
+      early ? attach() : undefined,
+      refuseUserNamespaces(pid),
+      unmountAndRemove(places.mount(spec.id)),
+    ]);
     await runc(spec.id, ['start']);
     if (!early) await attach();
     return network;
@@ -128,9 +143,14 @@ export function createLifecycle(deps: LifecycleDeps) {
   const list = async (): Promise<RunningCell[]> => {
     const ids = (['production', 'fork'] as const).flatMap((role) => cgroups.children(parentOf(role)));
     const records = await Promise.all(
-      ids.map((name) => parseId(name)).filter((id) => id !== undefined).map((id) => readRecord(places, id)),
+      ids
+        .map((name) => parseId(name))
+        .filter((id) => id !== undefined)
+        .map((id) => readRecord(places, id)),
     );
-    return records.filter(isUp).map(({ id, idBase, pid, cgroup }) => ({ id, idBase, pid, frozen: cgroups.frozen(cgroup) }));
+    return records
+      .filter(isUp)
+      .map(({ id, idBase, pid, cgroup }) => ({ id, idBase, pid, frozen: cgroups.frozen(cgroup) }));
   };
 
   /** The record of a cell that is up. Throws `wrong-state`. */
@@ -142,7 +162,9 @@ export function createLifecycle(deps: LifecycleDeps) {
 
   /** The group of a cell, whether it is up or half-made; undefined when there is none. */
   const groupOf = (id: Id): string | undefined =>
-    (['production', 'fork'] as const).map((role) => path.join(parentOf(role), id)).find((group) => cgroups.exists(group));
+    (['production', 'fork'] as const)
+      .map((role) => path.join(parentOf(role), id))
+      .find((group) => cgroups.exists(group));
 
   const ceiling = (limits: { memory?: number; cpus?: number }): void => cgroups.limit(parentOf('fork'), limits);
 
@@ -181,24 +203,8 @@ export function emptied(cgroups: Cgroups, group: string): Promise<void> {
  * CAP_SYS_RESOURCE in it, which nothing in the cell has.
  */
 async function refuseUserNamespaces(pid: number): Promise<void> {
-  await exec('nsenter', ['--user', '-t', String(pid), '/usr/bin/tee', '/proc/sys/user/max_user_namespaces'], { input: '0', deadline: DEADLINE });
-}
-
-/**
- * The real directories behind the accepted paths. Throws `bad-file` for one that
- * is none, would cover a part of the cell, or would show our own state.
- */
-async function checkPaths(spec: CellSpec, paths: Paths): Promise<ReadonlyMap<string, string>> {
-  const inside = (inner: string, outer: string): boolean => inner === outer || inner.startsWith(outer.endsWith('/') ? outer : `${outer}/`);
-  const entries = spec.paths.map(async (accepted): Promise<[string, string]> => {
-    const refuse = (why: string) => new AppError('bad-file', `Cannot show "${accepted}" in a cell: ${why}`);
-    if (path.resolve(accepted) !== accepted || accepted === '/') throw refuse('it is not an absolute path');
-    if (TAKEN.some((taken) => inside(accepted, taken))) throw refuse('that place is the cell’s own');
-    const source = await realpath(accepted).catch(() => undefined);
-    if (source === undefined) throw refuse('there is no such directory on this machine');
-    for (const own of [paths.state, paths.run])
-      if (inside(own, source) || inside(source, own)) throw refuse('it holds the state of Bulkhead');
-    return [accepted, source];
+  await exec('nsenter', ['--user', '-t', String(pid), '/usr/bin/tee', '/proc/sys/user/max_user_namespaces'], {
+    input: '0',
+    deadline: DEADLINE,
   });
-  return new Map(await Promise.all(entries));
 }

@@ -1,4 +1,16 @@
-import { closeSync, fstatSync, linkSync, mkdirSync, openSync, readSync, renameSync, rmSync, statSync, watch, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  watch,
+  writeFileSync,
+} from 'node:fs';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { LogLine } from '../cells.ts';
@@ -58,7 +70,12 @@ export function tailLog(file: string, count: number): LogLine[] {
 }
 
 /** Calls for every line that is added, until the signal aborts; with `after`, also for those written since then. */
-export function followLog(file: string, signal: AbortSignal, line: (line: LogLine) => void, after?: string): Promise<void> {
+export function followLog(
+  file: string,
+  signal: AbortSignal,
+  line: (line: LogLine) => void,
+  after?: string,
+): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve();
     const reader = createReader(file);

@@ -53,8 +53,8 @@ export async function prepareRoot(places: Places): Promise<void> {
     mount('bulkhead', places.root, 'tmpfs', MS_NOSUID | MS_NODEV, options);
     mount('none', places.root, '', MS_PRIVATE);
   }
-  await mkdir(places.mounts, { recursive: true, mode: 0o700 });
-  await mkdir(places.runtime, { recursive: true, mode: 0o700 });
+  for (const directory of [places.mounts, places.runtime, places.temporary])
+    await mkdir(directory, { recursive: true, mode: 0o700 });
 }
 
 function mount(source: string, target: string, type: string, flags: number, data?: Buffer): void {
@@ -67,7 +67,10 @@ function mount(source: string, target: string, type: string, flags: number, data
 export async function unmount(target: string): Promise<void> {
   const name = text(target);
   const flags = MNT_DETACH | UMOUNT_NOFOLLOW;
-  const found = await lstat(target).then(() => true, () => false);
+  const found = await lstat(target).then(
+    () => true,
+    () => false,
+  );
   if (!found) return;
   const result = tryCall('syscall', SYS.umount2, addressOf(name), flags, 0, 0, 0, 0);
   if (result < 0 && result !== EINVAL && result !== ENOENT)
@@ -91,14 +94,42 @@ export async function mountIdmapped(source: string, target: string, idBase: numb
   const mapping = await borrowMapping(idBase);
   try {
     const tree = await callAsync(
-      'syscallPointers', `open_tree ${source}`, SYS.open_tree, AT_FDCWD, text(source), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC, null, 0, 0,
+      'syscallPointers',
+      `open_tree ${source}`,
+      SYS.open_tree,
+      AT_FDCWD,
+      text(source),
+      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC,
+      null,
+      0,
+      0,
     );
     try {
       const attributes = Buffer.alloc(32);
       attributes.writeBigUInt64LE(BigInt(MOUNT_ATTR_IDMAP | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV), 0);
       attributes.writeBigUInt64LE(BigInt(mapping), 24);
-      call('syscallPointers', 'mount_setattr', SYS.mount_setattr, tree, text(''), AT_EMPTY_PATH, attributes, attributes.length, 0);
-      call('syscallPointers', `move_mount ${target}`, SYS.move_mount, tree, text(''), AT_FDCWD, text(target), MOVE_MOUNT_F_EMPTY_PATH, 0);
+      call(
+        'syscallPointers',
+        'mount_setattr',
+        SYS.mount_setattr,
+        tree,
+        text(''),
+        AT_EMPTY_PATH,
+        attributes,
+        attributes.length,
+        0,
+      );
+      call(
+        'syscallPointers',
+        `move_mount ${target}`,
+        SYS.move_mount,
+        tree,
+        text(''),
+        AT_FDCWD,
+        text(target),
+        MOVE_MOUNT_F_EMPTY_PATH,
+        0,
+      );
     } finally {
       closeFd(tree);
     }

@@ -38,7 +38,11 @@ test('two hundred quick ends lose nothing, four at a time', { timeout: 60_000 },
 
 test('60 MB come out whole and in order', { timeout: 60_000 }, async () => {
   const size = 60_000_000;
-  const opened = await bench.cells.open(session(`head -c ${size} /dev/zero | openssl enc -aes-128-ctr -K 00 -iv 00 2>/dev/null | tee /tmp/sent; sha256sum < /tmp/sent >&2`));
+  const opened = await bench.cells.open(
+    session(
+      `head -c ${size} /dev/zero | openssl enc -aes-128-ctr -K 00 -iv 00 2>/dev/null | tee /tmp/sent; sha256sum < /tmp/sent >&2`,
+    ),
+  );
   const hash = createHash('sha256');
   let bytes = 0;
   let stderr = '';
@@ -57,7 +61,11 @@ test('40 MB go in whole, with back-pressure', { timeout: 60_000 }, async () => {
   const block = randomBytes(1 << 20);
   const hash = createHash('sha256');
   const blocks = Array.from({ length: 40 }, () => hash.update(block) && block);
-  const result = await bench.cells.run(session('sleep 0.3; sha256sum'), { deadline: 30_000, output: 1000, input: Readable.from(blocks) });
+  const result = await bench.cells.run(session('sleep 0.3; sha256sum'), {
+    deadline: 30_000,
+    output: 1000,
+    input: Readable.from(blocks),
+  });
   assert.equal(result.stdout.toString().slice(0, 64), hash.digest('hex'));
 });
 
@@ -81,37 +89,51 @@ test('a reader that stops makes the command wait, and no other session', { timeo
   await slow.end();
 });
 
-test('a process in the background does not keep the exit code back, and goes with the session', { timeout: 20_000 }, async () => {
-  const spec = session('setsid sleep 1000 & echo started');
-  const opened = await bench.cells.open(spec);
-  opened.stdout.resume();
-  assert.equal(await opened.exit, 0);
-  assert.equal(await bench.cells.alive(spec.cell, spec.id), true);
-  await opened.end();
-  assert.equal(await bench.cells.alive(spec.cell, spec.id), false);
-  const left = await bench.cells.processes(spec.cell);
-  assert.deepEqual(left.map((one) => one.session), ['init']);
-});
+test(
+  'a process in the background does not keep the exit code back, and goes with the session',
+  { timeout: 20_000 },
+  async () => {
+    const spec = session('setsid sleep 1000 & echo started');
+    const opened = await bench.cells.open(spec);
+    opened.stdout.resume();
+    assert.equal(await opened.exit, 0);
+    assert.equal(await bench.cells.alive(spec.cell, spec.id), true);
+    await opened.end();
+    assert.equal(await bench.cells.alive(spec.cell, spec.id), false);
+    const left = await bench.cells.processes(spec.cell);
+    assert.deepEqual(
+      left.map((one) => one.session),
+      ['init'],
+    );
+  },
+);
 
-test('a log stays within its size, keeps the newest lines whole, and follows through its replacement', { timeout: 30_000 }, async () => {
-  const spec = session('for i in $(seq 20000); do echo "line $i of a log that is longer than what is kept of it"; done', { log: 400_000 });
-  const stop = new AbortController();
-  const seen: string[] = [];
-  const following = bench.cells.follow(spec.cell, spec.id, stop.signal, ({ text }) => void seen.push(text));
-  const opened = await bench.cells.open(spec);
-  assert.equal(await opened.exit, 0);
-  const lines = (await bench.cells.log(spec.cell, spec.id, 1000)).map(({ text }) => text);
-  assert.equal(lines.length, 1000);
-  assert.equal(lines.at(-1), 'line 20000 of a log that is longer than what is kept of it');
-  const file = bench.places.log(spec.cell, spec.id);
-  const kept = [file, `${file}.1`].map((part) => statSync(part, { throwIfNoEntry: false })?.size ?? 0);
-  assert.ok((kept[0] ?? 0) + (kept[1] ?? 0) <= 450_000, String(kept));
-  await opened.end();
-  stop.abort();
-  await following;
-  assert.equal(new Set(seen).size, seen.length);
-  assert.equal(seen.at(-1), lines.at(-1));
-});
+test(
+  'a log stays within its size, keeps the newest lines whole, and follows through its replacement',
+  { timeout: 30_000 },
+  async () => {
+    const spec = session(
+      'for i in $(seq 20000); do echo "line $i of a log that is longer than what is kept of it"; done',
+      { log: 400_000 },
+    );
+    const stop = new AbortController();
+    const seen: string[] = [];
+    const following = bench.cells.follow(spec.cell, spec.id, stop.signal, ({ text }) => void seen.push(text));
+    const opened = await bench.cells.open(spec);
+    assert.equal(await opened.exit, 0);
+    const lines = (await bench.cells.log(spec.cell, spec.id, 1000)).map(({ text }) => text);
+    assert.equal(lines.length, 1000);
+    assert.equal(lines.at(-1), 'line 20000 of a log that is longer than what is kept of it');
+    const file = bench.places.log(spec.cell, spec.id);
+    const kept = [file, `${file}.1`].map((part) => statSync(part, { throwIfNoEntry: false })?.size ?? 0);
+    assert.ok((kept[0] ?? 0) + (kept[1] ?? 0) <= 450_000, String(kept));
+    await opened.end();
+    stop.abort();
+    await following;
+    assert.equal(new Set(seen).size, seen.length);
+    assert.equal(seen.at(-1), lines.at(-1));
+  },
+);
 
 test('a line longer than the supervisor’s buffer comes as one', { timeout: 20_000 }, async () => {
   const spec = session('head -c 30000 /dev/zero | tr "\\0" x; echo; echo "ünïcode ✓"', { log: 1 << 20 });
@@ -119,11 +141,19 @@ test('a line longer than the supervisor’s buffer comes as one', { timeout: 20_
   assert.equal(await opened.exit, 0);
   await opened.end();
   const lines = await bench.cells.log(spec.cell, spec.id, 10);
-  assert.deepEqual(lines.map(({ text }) => text), ['x'.repeat(30_000), 'ünïcode ✓']);
+  assert.deepEqual(
+    lines.map(({ text }) => text),
+    ['x'.repeat(30_000), 'ünïcode ✓'],
+  );
 });
 
 test('a terminal: input is echoed, control-C interrupts, and its end is told', { timeout: 20_000 }, async () => {
-  const opened = await bench.cells.open(session('trap "echo caught" INT; echo ready; sleep 5; echo after; exit 4', { stdin: true, terminal: { rows: 24, columns: 80 } }));
+  const opened = await bench.cells.open(
+    session('trap "echo caught" INT; echo ready; sleep 5; echo after; exit 4', {
+      stdin: true,
+      terminal: { rows: 24, columns: 80 },
+    }),
+  );
   let text = '';
   opened.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
   const ended = once(opened.stdout, 'end');

@@ -10,6 +10,8 @@ export interface Places {
   mounts: string;
   /** State of the runtime. */
   runtime: string;
+  /** For files of a moment. */
+  temporary: string;
   mount(cell: Id): string;
   cell(cell: Id): string;
   /** What was asked and how far it came: `CellRecord`. */
@@ -28,6 +30,7 @@ export function placesOf(paths: Paths): Places {
     root,
     mounts: path.join(root, '.mounts'),
     runtime: path.join(root, '.runtime'),
+    temporary: path.join(root, '.tmp'),
     mount: (id) => path.join(root, '.mounts', id),
     cell,
     record: (id) => path.join(cell(id), 'cell.json'),

@@ -57,7 +57,12 @@ const pathVariable = (paths: readonly string[]): string =>
   [
     '/opt/bulkhead/bin',
     ...paths.map((path) => `${path}/bin`),
-    '/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin',
+    '/usr/local/sbin',
+    '/usr/local/bin',
+    '/usr/sbin',
+    '/usr/bin',
+    '/sbin',
+    '/bin',
   ].join(':');
 
 function environment(spec: SessionSpec, context: ProcessContext): string[] {

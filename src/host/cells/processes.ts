@@ -34,8 +34,13 @@ export function listProcesses(cgroups: Cgroups, cell: string, idBase: number): C
 function describe(hostPid: number, session: string, idBase: number, boot: number): CellProcess | undefined {
   try {
     const status = readFileSync(`/proc/${hostPid}/status`, 'utf8');
-    const field = (name: string): string[] => new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(status)?.[1]?.split(/\s+/) ?? [];
-    const command = readFileSync(`/proc/${hostPid}/cmdline`, 'utf8').slice(0, COMMAND_LIMIT).split('\0').join(' ').trim();
+    const field = (name: string): string[] =>
+      new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(status)?.[1]?.split(/\s+/) ?? [];
+    const command = readFileSync(`/proc/${hostPid}/cmdline`, 'utf8')
+      .slice(0, COMMAND_LIMIT)
+      .split('\0')
+      .join(' ')
+      .trim();
     return {
       pid: Number(field('NSpid').at(-1)),
       hostPid,
@@ -85,7 +90,8 @@ export function signalForeground(cgroups: Cgroups, group: string, leader: number
 export function signalGroup(cgroups: Cgroups, group: string, name: string): void {
   const number = signalNumber(name);
   const groups = [group, ...cgroups.children(group).map((child) => `${group}/${child}`)];
-  for (const at of groups) for (const pid of cgroups.processes(at).sort((a, b) => b - a)) signalOne(cgroups, at, pid, number);
+  for (const at of groups)
+    for (const pid of cgroups.processes(at).sort((a, b) => b - a)) signalOne(cgroups, at, pid, number);
 }
 
 function signalOne(cgroups: Cgroups, group: string, pid: number, number: number): void {

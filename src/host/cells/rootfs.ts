@@ -25,7 +25,10 @@ interface Entry {
 
 /** Mount points, and the directories that the tmpfs of /run and /var start with (the runtime copies them up). */
 const DIRECTORIES: readonly Entry[] = [
-  ...['', 'proc', 'sys', 'dev', 'usr', 'etc', 'app', 'opt', 'opt/bulkhead', 'home'].map((path) => ({ path, mode: 0o755 })),
+  ...['', 'proc', 'sys', 'dev', 'usr', 'etc', 'app', 'opt', 'opt/bulkhead', 'home'].map((path) => ({
+    path,
+    mode: 0o755,
+  })),
   { path: 'home/agent', mode: 0o700, agent: true },
   { path: 'root', mode: 0o700 },
   { path: 'tmp', mode: 0o1777 },
@@ -97,7 +100,8 @@ export async function writeRootfs(input: RootfsInput): Promise<void> {
 function writeHooks(tree: Tree, hooks: CellSpec['hooks']): void {
   tree.directory({ path: '', mode: 0o755 });
   for (const [name, content] of Object.entries(hooks)) {
-    if (!HOOK_NAME.test(name)) throw new AppError('bad-file', `Cannot use "${name.slice(0, 40)}" as the name of a hook's file`);
+    if (!HOOK_NAME.test(name))
+      throw new AppError('bad-file', `Cannot use "${name.slice(0, 40)}" as the name of a hook's file`);
     tree.file(name, content, 0o555);
   }
 }
@@ -112,11 +116,17 @@ function writeLauncher(tree: Tree, cli: string): void {
 async function writeEtc(tree: Tree, { spec, resolvers }: RootfsInput): Promise<void> {
   for (const directory of ['', 'alternatives', 'ssl', 'ssl/certs']) tree.directory({ path: directory, mode: 0o755 });
   const { uid, gid, home } = AGENT;
-  tree.file('passwd', `root:x:0:0:root:/root:/bin/bash\nagent:x:${uid}:${gid}:agent:${home}:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n`);
+  tree.file(
+    'passwd',
+    `root:x:0:0:root:/root:/bin/bash\nagent:x:${uid}:${gid}:agent:${home}:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n`,
+  );
   tree.file('group', `root:x:0:\ndocker:x:${DOCKER_GID}:agent\nagent:x:${gid}:\nnogroup:x:65534:\n`);
   tree.file('hostname', `${spec.name}\n`);
   tree.file('hosts', `127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 ${spec.name}\n`);
-  tree.file('resolv.conf', `${resolvers.map((server) => `nameserver ${server}\n`).join('')}options timeout:2 attempts:2\n`);
+  tree.file(
+    'resolv.conf',
+    `${resolvers.map((server) => `nameserver ${server}\n`).join('')}options timeout:2 attempts:2\n`,
+  );
   tree.file('nsswitch.conf', 'passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n');
   tree.link('os-release', '../usr/lib/os-release');
   tree.link('mtab', '../proc/self/mounts');

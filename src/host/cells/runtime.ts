@@ -11,7 +11,9 @@ const DEADLINE = 30_000;
  * what `create` was given, so a pipe would never close. Errors come from its log.
  */
 export async function runtime(root: string, log: string, args: readonly string[]): Promise<void> {
-  const child = await start('runc', ['--root', root, '--log', log, '--log-format', 'json', ...args], { stdio: 'ignore' });
+  const child = await start('runc', ['--root', root, '--log', log, '--log-format', 'json', ...args], {
+    stdio: 'ignore',
+  });
   const timer = setTimeout(() => child.kill('SIGKILL'), DEADLINE);
   const [code]: unknown[] = await once(child, 'exit').finally(() => clearTimeout(timer));
   if (code === 0) return;

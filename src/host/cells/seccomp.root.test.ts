@@ -7,12 +7,50 @@ import { DENIALS, type Denial } from './seccomp.ts';
 
 /** Numbers of the calls on x86-64, which these tests are written for. */
 const NUMBERS: Record<string, number> = {
-  ioctl: 16, socket: 41, socketpair: 53, clone: 56, syslog: 103, vhangup: 153, adjtimex: 159, acct: 163, settimeofday: 164,
-  swapon: 167, swapoff: 168, reboot: 169, iopl: 172, ioperm: 173, init_module: 175, delete_module: 176, quotactl: 179,
-  nfsservctl: 180, lookup_dcookie: 212, clock_settime: 227, kexec_load: 246, add_key: 248, request_key: 249, keyctl: 250,
-  unshare: 272, perf_event_open: 298, open_by_handle_at: 304, clock_adjtime: 305, finit_module: 313, kexec_file_load: 320,
-  bpf: 321, userfaultfd: 323, io_uring_setup: 425, io_uring_enter: 426, io_uring_register: 427, open_tree: 428,
-  move_mount: 429, fsopen: 430, fsconfig: 431, fsmount: 432, fspick: 433, clone3: 435, mount_setattr: 442, quotactl_fd: 443,
+  ioctl: 16,
+  socket: 41,
+  socketpair: 53,
+  clone: 56,
+  syslog: 103,
+  vhangup: 153,
+  adjtimex: 159,
+  acct: 163,
+  settimeofday: 164,
+  swapon: 167,
+  swapoff: 168,
+  reboot: 169,
+  iopl: 172,
+  ioperm: 173,
+  init_module: 175,
+  delete_module: 176,
+  quotactl: 179,
+  nfsservctl: 180,
+  lookup_dcookie: 212,
+  clock_settime: 227,
+  kexec_load: 246,
+  add_key: 248,
+  request_key: 249,
+  keyctl: 250,
+  unshare: 272,
+  perf_event_open: 298,
+  open_by_handle_at: 304,
+  clock_adjtime: 305,
+  finit_module: 313,
+  kexec_file_load: 320,
+  bpf: 321,
+  userfaultfd: 323,
+  io_uring_setup: 425,
+  io_uring_enter: 426,
+  io_uring_register: 427,
+  open_tree: 428,
+  move_mount: 429,
+  fsopen: 430,
+  fsconfig: 431,
+  fsmount: 432,
+  fspick: 433,
+  clone3: 435,
+  mount_setattr: 442,
+  quotactl_fd: 443,
 };
 
 /** 32-bit architectures alone have these. */
@@ -35,9 +73,19 @@ function casesOf({ calls, when = [], errno }: Denial): Case[] {
     .flatMap((call) =>
       (when.length === 0 ? [0n] : HIGH).map((high) => {
         // `fd` stands for a terminal's descriptor, which the script puts in; type 1 is SOCK_STREAM, 3 SOCK_RAW.
-        const args = call === 'ioctl' ? ['fd', '0', '0', '0', '0'] : call.startsWith('socket') ? ['0', '3', '0', '0', '0'] : ['0', '0', '0', '0', '0'];
+        const args =
+          call === 'ioctl'
+            ? ['fd', '0', '0', '0', '0']
+            : call.startsWith('socket')
+              ? ['0', '3', '0', '0', '0']
+              : ['0', '0', '0', '0', '0'];
         for (const { index, value } of when) args[index] = String(BigInt(value) | high);
-        return { name: `${call}(${args.join(', ')})`, number: NUMBERS[call] ?? assert.fail(`no number of ${call}`), args, errno };
+        return {
+          name: `${call}(${args.join(', ')})`,
+          number: NUMBERS[call] ?? assert.fail(`no number of ${call}`),
+          args,
+          errno,
+        };
       }),
     );
 }
@@ -86,13 +134,27 @@ test('without the filter the same calls are not refused: it is the filter that t
   const plain = ['--reuid', '65534', '--regid', '65534', '--clear-groups', '--no-new-privs', '--bounding-set', '-all'];
   const { stdout } = await exec('setpriv', [...plain, '/usr/bin/python3', '-c', SCRIPT], { input: INPUT });
   const results = JSON.parse(stdout) as number[];
-  const open = new Set(CASES.filter(({ errno }, at) => results[at] !== errno).map(({ name }) => name.replace(/\(.*/, '')));
-  for (const call of ['socket', 'ioctl', 'unshare', 'clone', 'clone3', 'keyctl', 'add_key', 'io_uring_setup', 'fsopen', 'open_tree'])
+  const open = new Set(
+    CASES.filter(({ errno }, at) => results[at] !== errno).map(({ name }) => name.replace(/\(.*/, '')),
+  );
+  for (const call of [
+    'socket',
+    'ioctl',
+    'unshare',
+    'clone',
+    'clone3',
+    'keyctl',
+    'add_key',
+    'io_uring_setup',
+    'fsopen',
+    'open_tree',
+  ])
     assert.ok(open.has(call), `${call} is refused outside as well`);
 });
 
 test('sockets that programs need can be opened', async () => {
-  const script = 'import socket; [socket.socket(f, t) for f in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6) for t in (1, 2)]; socket.socket(16, 3, 0)';
+  const script =
+    'import socket; [socket.socket(f, t) for f in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6) for t in (1, 2)]; socket.socket(16, 3, 0)';
   await inCell(script);
 });
 

@@ -62,36 +62,91 @@ export const DENIALS: readonly Denial[] = [
   {
     calls: ['keyctl', 'add_key', 'request_key'],
     errno: ENOSYS,
-    why: "keyrings are not namespaced by anything but the user; EPERM breaks every start of a container",
+    why: 'keyrings are not namespaced by anything but the user; EPERM breaks every start of a container',
   },
   {
     calls: ['io_uring_setup', 'io_uring_enter', 'io_uring_register'],
     errno: ENOSYS,
     why: 'its operations do not pass this filter, and it is where many kernel holes were',
   },
-  { calls: ['clone3'], errno: ENOSYS, why: 'its flags lie in memory, where a filter cannot see CLONE_NEWUSER; libc falls back to clone' },
+  {
+    calls: ['clone3'],
+    errno: ENOSYS,
+    why: 'its flags lie in memory, where a filter cannot see CLONE_NEWUSER; libc falls back to clone',
+  },
   {
     calls: ['open_tree', 'move_mount', 'fsopen', 'fsconfig', 'fsmount', 'fspick', 'mount_setattr'],
     errno: ENOSYS,
     why: 'the second way to mount, which nothing here needs beside the first',
   },
   // EPERM
-  { calls: ['unshare', 'clone'], when: [has(0, CLONE_NEWUSER)], errno: EPERM, why: 'a user namespace of its own gives all capabilities over new kernel surface' },
+  {
+    calls: ['unshare', 'clone'],
+    when: [has(0, CLONE_NEWUSER)],
+    errno: EPERM,
+    why: 'a user namespace of its own gives all capabilities over new kernel surface',
+  },
   { calls: ['bpf'], errno: EPERM, why: 'programs in the kernel' },
   { calls: ['perf_event_open'], errno: EPERM, why: 'measures other processes, and a history of kernel holes' },
   { calls: ['userfaultfd'], errno: EPERM, why: 'stops the kernel at a chosen place: the usual tool to win its races' },
-  { calls: ['init_module', 'finit_module', 'delete_module', 'kexec_load', 'kexec_file_load', 'reboot'], errno: EPERM, why: 'they change the kernel' },
   {
-    calls: ['clock_settime', 'clock_settime64', 'clock_adjtime', 'clock_adjtime64', 'adjtimex', 'settimeofday', 'stime'],
+    calls: ['init_module', 'finit_module', 'delete_module', 'kexec_load', 'kexec_file_load', 'reboot'],
+    errno: EPERM,
+    why: 'they change the kernel',
+  },
+  {
+    calls: [
+      'clock_settime',
+      'clock_settime64',
+      'clock_adjtime',
+      'clock_adjtime64',
+      'adjtimex',
+      'settimeofday',
+      'stime',
+    ],
     errno: EPERM,
     why: 'the clock is the machine’s',
   },
-  { calls: ['open_by_handle_at'], errno: EPERM, why: 'opens by number what no path leads to: outside the cell’s tree (the "shocker" escape)' },
+  {
+    calls: ['open_by_handle_at'],
+    errno: EPERM,
+    why: 'opens by number what no path leads to: outside the cell’s tree (the "shocker" escape)',
+  },
   { calls: ['syslog'], errno: EPERM, why: "the kernel's log is the machine's" },
-  { calls: ['acct', 'swapon', 'swapoff', 'quotactl', 'quotactl_fd', 'nfsservctl', 'lookup_dcookie', 'iopl', 'ioperm', 'vhangup'], errno: EPERM, why: "the machine's administration" },
-  { calls: ['ioctl'], when: [equals(1, 0x5412)], errno: EPERM, why: 'TIOCSTI types into a terminal, as if a person did' },
-  { calls: ['ioctl'], when: [equals(1, 0x541c)], errno: EPERM, why: 'TIOCLINUX pastes into a console, the same by another name' },
-  { calls: ['ioctl'], when: [equals(1, 0x5423)], errno: EPERM, why: 'TIOCSETD loads line disciplines (n_gsm, n_hdlc: kernel holes)' },
+  {
+    calls: [
+      'acct',
+      'swapon',
+      'swapoff',
+      'quotactl',
+      'quotactl_fd',
+      'nfsservctl',
+      'lookup_dcookie',
+      'iopl',
+      'ioperm',
+      'vhangup',
+    ],
+    errno: EPERM,
+    why: "the machine's administration",
+  },
+  {
+    calls: ['ioctl'],
+    when: [equals(1, 0x5412)],
+    errno: EPERM,
+    why: 'TIOCSTI types into a terminal, as if a person did',
+  },
+  {
+    calls: ['ioctl'],
+    when: [equals(1, 0x541c)],
+    errno: EPERM,
+    why: 'TIOCLINUX pastes into a console, the same by another name',
+  },
+  {
+    calls: ['ioctl'],
+    when: [equals(1, 0x5423)],
+    errno: EPERM,
+    why: 'TIOCSETD loads line disciplines (n_gsm, n_hdlc: kernel holes)',
+  },
   {
     calls: ['ioctl'],
     when: [{ index: 1, mask: 0xff00, value: 0x9400 }],
@@ -126,7 +181,14 @@ export function seccompProfile(denials: readonly Denial[] = DENIALS): object {
       errnoRet: errno,
       ...(when === undefined
         ? {}
-        : { args: when.map(({ index, mask, value }) => ({ index, value: mask, valueTwo: value, op: 'SCMP_CMP_MASKED_EQ' })) }),
+        : {
+            args: when.map(({ index, mask, value }) => ({
+              index,
+              value: mask,
+              valueTwo: value,
+              op: 'SCMP_CMP_MASKED_EQ',
+            })),
+          }),
     })),
   };
 }

@@ -57,8 +57,7 @@ export function createSession(input: SessionInput): Session {
     exit: input.exit,
     resize: (rows, columns) => resize(directory, rows, columns),
     signal: async (name) => {
-      const pid = Number(readFileSync(path.join(directory, 'pid'), 'utf8'));
-      signalForeground(cgroups, group, pid, name);
+      signalForeground(cgroups, group, leaderOf(directory), name);
     },
     end,
     detach: leave,
@@ -100,6 +99,15 @@ export function createFailedSession(id: Id, code: number, message: string): Sess
     end: async () => {},
     detach: () => {},
   };
+}
+
+/** The command's first process; 0, which is none, when its files are gone. */
+function leaderOf(directory: string): number {
+  try {
+    return Number(readFileSync(path.join(directory, 'pid'), 'utf8'));
+  } catch {
+    return 0;
+  }
 }
 
 const nowhere = (): Writable => new Writable({ write: (_chunk, _encoding, done) => done() });

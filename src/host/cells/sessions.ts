@@ -30,6 +30,8 @@ export interface SessionsDeps {
 const HOLD_AFTER = 250;
 /** Between looks whether a log was put away. */
 const KEEP_EVERY = 5_000;
+/** Marks a session that nobody comes back to. */
+const HELPER = 'helper';
 
 /** Opens, finds and ends sessions. */
 export function createSessions(deps: SessionsDeps) {
@@ -37,8 +39,11 @@ export function createSessions(deps: SessionsDeps) {
   const live = new Map<string, Session>();
   const keyOf = (cell: Id, session: Id): string => `${cell}/${session}`;
 
-  const open = async (spec: SessionSpec): Promise<Session> => {
+  const open = async (spec: SessionSpec, helper = false): Promise<Session> => {
     const record = await deps.running(spec.cell);
+    checkCommand(spec);
+    if (cgroups.frozen(record.cgroup))
+      throw new AppError('wrong-state', 'The cell is frozen: nothing can be started in it now');
     if (spec.log > 0 && (spec.stdin || spec.terminal !== undefined))
       throw new AppError('usage', 'Cannot give input to a session that has a log');
     const group = path.join(record.cgroup, spec.id);
@@ -46,8 +51,9 @@ export function createSessions(deps: SessionsDeps) {
     if (cgroups.populated(group)) throw new AppError('exists', 'There is such a session already');
     // What an ended one of the same id has left.
     if (existsSync(directory)) await endSession(cgroups, group, directory);
-    cgroups.make(group);
+    cgroups.makeIn(record.cgroup, spec.id);
     writeSessionFiles(directory, sessionProcess(spec, record));
+    if (helper) writeFileSync(path.join(directory, HELPER), '');
     try {
       return await begin(spec, group, directory);
     } catch (error) {
@@ -61,7 +67,12 @@ export function createSessions(deps: SessionsDeps) {
     if (log !== undefined) prepareLog(log.file);
     let attachment: Attachment | undefined;
     const result = await supervise({
-      directory, cell: spec.cell, runtime: places.runtime, stdin: spec.stdin || spec.terminal !== undefined, terminal: spec.terminal !== undefined,
+      directory,
+      cell: spec.cell,
+      runtime: places.runtime,
+      temporary: places.temporary,
+      stdin: spec.stdin || spec.terminal !== undefined,
+      terminal: spec.terminal !== undefined,
       ...(log === undefined ? {} : { log }),
       connect: () => {
         attachment = deps.attacher().attach(connectSupervisor(directory));
@@ -76,7 +87,12 @@ export function createSessions(deps: SessionsDeps) {
     return register(spec, group, result, attachment);
   };
 
-  const register = (spec: SessionSpec, group: string, command: Supervised, attachment: Attachment | undefined): Session => {
+  const register = (
+    spec: SessionSpec,
+    group: string,
+    command: Supervised,
+    attachment: Attachment | undefined,
+  ): Session => {
     const key = keyOf(spec.cell, spec.id);
     const directory = places.session(spec.cell, spec.id);
     const timer =
@@ -92,7 +108,16 @@ export function createSessions(deps: SessionsDeps) {
       clearTimeout(timer);
       command.release();
     };
-    const session = createSession({ id: spec.id, directory, group, cgroups, attachment, exit, release, gone: () => live.delete(key) });
+    const session = createSession({
+      id: spec.id,
+      directory,
+      group,
+      cgroups,
+      attachment,
+      exit,
+      release,
+      gone: () => live.delete(key),
+    });
     live.set(key, session);
     return session;
   };
@@ -106,8 +131,14 @@ export function createSessions(deps: SessionsDeps) {
     if (cellGroup === undefined || !existsSync(path.join(directory, 'exit'))) return undefined;
     const stop = new AbortController();
     const session = createSession({
-      id, directory, cgroups, group: path.join(cellGroup, id), attachment: adopt(directory),
-      exit: awaitExit(directory, stop.signal), release: () => stop.abort(), gone: () => live.delete(key),
+      id,
+      directory,
+      cgroups,
+      group: path.join(cellGroup, id),
+      attachment: adopt(directory),
+      exit: awaitExit(directory, stop.signal),
+      release: () => stop.abort(),
+      gone: () => live.delete(key),
     });
     live.set(key, session);
     return session;
@@ -116,7 +147,8 @@ export function createSessions(deps: SessionsDeps) {
   /** The streams of a session that an earlier daemon has opened. */
   const adopt = (directory: string): Attachment | undefined => {
     const supervisor = supervisorOf(directory);
-    if (supervisor === undefined || !supervised(directory) || !existsSync(path.join(directory, 'attached'))) return undefined;
+    if (supervisor === undefined || !supervised(directory) || !existsSync(path.join(directory, 'attached')))
+      return undefined;
     try {
       return deps.attacher().attach(takeBack(directory, supervisor) ?? connectSupervisor(directory));
     } catch {
@@ -128,11 +160,22 @@ export function createSessions(deps: SessionsDeps) {
   return {
     open,
     find,
+    /** Ends helpers that an earlier daemon has left: nobody waits for them. */
+    endHelpers: async (cell: Id): Promise<void> => {
+      const group = deps.groupOf(cell);
+      const left = readDirectory(places.sessions(cell)).filter((name) => !live.has(`${cell}/${name}`));
+      for (const directory of left.map((name) => path.join(places.sessions(cell), name)))
+        if (group !== undefined && existsSync(path.join(directory, HELPER)))
+          await endSession(cgroups, path.join(group, path.basename(directory)), directory);
+    },
     /** Lets go of a stopped cell's sessions, once their exit codes are known. */
     forget: (cell: Id): void => {
       for (const [key, session] of live) if (key.startsWith(`${cell}/`)) void session.exit.then(() => session.detach());
     },
-    list: (cell: Id): Id[] => readDirectory(places.sessions(cell)).map(parseId).filter((id) => id !== undefined),
+    list: (cell: Id): Id[] =>
+      readDirectory(places.sessions(cell))
+        .map(parseId)
+        .filter((id) => id !== undefined),
   };
 }
 
@@ -146,6 +189,11 @@ function readDirectory(directory: string): string[] {
   return existsSync(directory) ? readdirSync(directory) : [];
 }
 
+function checkCommand({ command }: SessionSpec): void {
+  if (command.length === 0 || command[0] === '') throw new AppError('usage', 'There is no command to run');
+  if (command.some((word) => word.includes('\0'))) throw new AppError('usage', 'A command cannot contain a zero byte');
+}
+
 /** As a shell says it: 127 where there is no such command, 126 where it cannot be run. */
 function failed(spec: SessionSpec, { message }: NotStarted): Session {
   const [command = ''] = spec.command;
@@ -153,5 +201,7 @@ function failed(spec: SessionSpec, { message }: NotStarted): Session {
     return createFailedSession(spec.id, 127, `bulkhead: ${command}: command not found`);
   if (/permission denied|exec format error|is a directory/.test(message))
     return createFailedSession(spec.id, 126, `bulkhead: ${command}: cannot be run`);
+  if (message.includes('argument list too long'))
+    throw new AppError('too-large', 'The command is longer than the kernel takes: one argument may have 128 KiB');
   throw new AppError('failed', 'The session could not be started', { why: message.slice(0, 500) });
 }

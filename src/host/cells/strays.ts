@@ -37,7 +37,9 @@ function kill(pid: number): void {
  */
 export async function endStrays(runtime: string, cell: string): Promise<void> {
   const isOurs = (command: string[]): boolean => command.includes(runtime) && command.includes(cell);
-  const pids = readdirSync('/proc').map(Number).filter((pid) => pid > 0 && isOurs(commandOf(pid)));
+  const pids = readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => pid > 0 && isOurs(commandOf(pid)));
   pids.forEach(kill);
   for (const pid of pids) await outlive(pid, isOurs);
 }

@@ -11,6 +11,8 @@ export interface SupervisorInput {
   directory: string;
   cell: string;
   runtime: string;
+  /** A directory of root's with a short path. */
+  temporary: string;
   stdin: boolean;
   terminal: boolean;
   /** A log instead of streams. */
@@ -48,6 +50,8 @@ export async function supervise(input: SupervisorInput): Promise<Supervised | No
     stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
     environment: {
       ...SAFE_ENVIRONMENT,
+      // Where it makes the socket by which the runtime hands over a terminal.
+      TMPDIR: input.temporary,
       _OCI_SYNCPIPE: String(PIPE.sync),
       _OCI_STARTPIPE: String(PIPE.start),
       ...(input.log === undefined ? { _OCI_ATTACHPIPE: String(PIPE.attach) } : {}),
@@ -59,7 +63,8 @@ export async function supervise(input: SupervisorInput): Promise<Supervised | No
   // Node's types know five places at the most; each of ours is a socket pair.
   const pipes: readonly unknown[] = child.stdio;
   const [sync, go, attach] = [PIPE.sync, PIPE.start, PIPE.attach].map((at) => pipes[at] as Duplex);
-  if (sync === undefined || go === undefined || attach === undefined) throw new AppError('failed', 'Cannot start a supervisor');
+  if (sync === undefined || go === undefined || attach === undefined)
+    throw new AppError('failed', 'Cannot start a supervisor');
   for (const stream of [sync, go, attach]) stream.on('error', () => {});
   const timer = setTimeout(() => child.kill('SIGKILL'), DEADLINE);
   try {
@@ -103,7 +108,10 @@ async function supervisorArguments(input: SupervisorInput): Promise<string[]> {
     'log-path': log === undefined ? 'off' : `k8s-file:${log.file}`,
   };
   return [
-    '--sync', '--exec', '--no-sync-log', '--full-attach',
+    '--sync',
+    '--exec',
+    '--no-sync-log',
+    '--full-attach',
     ...Object.entries(options).map(([option, value]) => `--${option}=${value}`),
     ...['--root', input.runtime].map((value) => `--runtime-arg=${value}`),
     ...['--cgroup', name].map((value) => `--runtime-opt=${value}`),

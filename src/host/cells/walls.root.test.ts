@@ -18,7 +18,8 @@ const output = async (script: string, user: 'agent' | 'root' = 'agent'): Promise
 /** Runs a script of attempts, one a line; returns those that succeeded. */
 const succeeded = async (attempts: readonly string[], user: 'agent' | 'root'): Promise<string[]> => {
   const done: string[] = [];
-  for (const attempt of attempts) if ((await bench.run(`{ ${attempt}; } 2>/dev/null`, { user })).code === 0) done.push(attempt);
+  for (const attempt of attempts)
+    if ((await bench.run(`{ ${attempt}; } 2>/dev/null`, { user })).code === 0) done.push(attempt);
   return done;
 };
 
@@ -33,7 +34,13 @@ test('the session that unpacks has what giving owners needs, and no more', async
   const sets = Object.fromEntries(status.split('\n').map((line) => line.split(':\t') as [string, string]));
   // CHOWN 0, DAC_OVERRIDE 1, FOWNER 3, FSETID 4.
   const granted = (0b11011).toString(16).padStart(16, '0');
-  assert.deepEqual(sets, { CapInh: '0'.repeat(16), CapPrm: granted, CapEff: granted, CapBnd: granted, CapAmb: '0'.repeat(16) });
+  assert.deepEqual(sets, {
+    CapInh: '0'.repeat(16),
+    CapPrm: granted,
+    CapEff: granted,
+    CapBnd: granted,
+    CapAmb: '0'.repeat(16),
+  });
 });
 
 test('process 1 can do nothing', async () => {
@@ -50,19 +57,66 @@ test('no user namespace can be made, and its limit not be raised', async () => {
 
 test('only the app, our programs and the system are there', async () => {
   const root = (await output('ls /')).split('\n');
-  assert.deepEqual(root.sort(), ['app', 'bin', 'dev', 'etc', 'home', 'lib', 'lib64', 'opt', 'proc', 'root', 'run', 'sbin', 'sys', 'tmp', 'usr', 'var']);
+  assert.deepEqual(root.sort(), [
+    'app',
+    'bin',
+    'dev',
+    'etc',
+    'home',
+    'lib',
+    'lib64',
+    'opt',
+    'proc',
+    'root',
+    'run',
+    'sbin',
+    'sys',
+    'tmp',
+    'usr',
+    'var',
+  ]);
   assert.equal(await output('ls -A /home/agent /opt /var/lib'), '/home/agent:\n\n/opt:\nbulkhead\n\n/var/lib:');
   assert.equal(await output('bulkhead'), 'bulkhead in a cell');
-  assert.deepEqual((await output('ls /dev')).split('\n').sort(), ['fd', 'full', 'mqueue', 'null', 'ptmx', 'pts', 'random', 'shm', 'stderr', 'stdin', 'stdout', 'tty', 'urandom', 'zero']);
+  assert.deepEqual((await output('ls /dev')).split('\n').sort(), [
+    'fd',
+    'full',
+    'mqueue',
+    'null',
+    'ptmx',
+    'pts',
+    'random',
+    'shm',
+    'stderr',
+    'stdin',
+    'stdout',
+    'tty',
+    'urandom',
+    'zero',
+  ]);
 });
 
 test('nothing of the machine can be written, by root of the cell either', async () => {
   const attempts = [
-    'touch /usr/x', 'touch /etc/x', 'echo x >> /etc/passwd', 'touch /x', 'mkdir /new', 'touch /opt/bulkhead/dist/x',
-    'touch /run/bulkhead/x', 'echo x > /run/bulkhead-hooks/up', 'mount -t tmpfs none /mnt', 'mount -o remount,rw /usr',
-    'echo 1 > /proc/sysrq-trigger', 'echo x > /proc/sys/kernel/core_pattern', 'echo 1 > /proc/sys/vm/drop_caches',
-    'echo 0 > /proc/sys/kernel/randomize_va_space', 'echo x > /sys/kernel/uevent_helper', 'cat /proc/kcore | head -c 1 | grep -q .',
-    'mknod /tmp/disk b 254 0 && head -c1 /tmp/disk', 'dmesg', 'ls /sys/fs/cgroup/*', 'chroot / true',
+    'touch /usr/x',
+    'touch /etc/x',
+    'echo x >> /etc/passwd',
+    'touch /x',
+    'mkdir /new',
+    'touch /opt/bulkhead/dist/x',
+    'touch /run/bulkhead/x',
+    'echo x > /run/bulkhead-hooks/up',
+    'mount -t tmpfs none /mnt',
+    'mount -o remount,rw /usr',
+    'echo 1 > /proc/sysrq-trigger',
+    'echo x > /proc/sys/kernel/core_pattern',
+    'echo 1 > /proc/sys/vm/drop_caches',
+    'echo 0 > /proc/sys/kernel/randomize_va_space',
+    'echo x > /sys/kernel/uevent_helper',
+    'cat /proc/kcore | head -c 1 | grep -q .',
+    'mknod /tmp/disk b 254 0 && head -c1 /tmp/disk',
+    'dmesg',
+    'ls /sys/fs/cgroup/*',
+    'chroot / true',
   ];
   assert.deepEqual(await succeeded(attempts, 'agent'), []);
   assert.deepEqual(await succeeded(attempts, 'root'), []);

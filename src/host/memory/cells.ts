@@ -1,7 +1,8 @@
 import { PassThrough, type Readable, type Writable } from 'node:stream';
 import { AppError } from '../../contract/errors.ts';
 import type { Id } from '../../core/ids.ts';
-import type { CellProcess, Cells, CellSpec, LogLine, Session, SessionSpec } from '../cells.ts';
+import type { CellProcess, Cells, CellSpec, Session, SessionSpec } from '../cells.ts';
+import { createMemoryLogs, type LogWriter } from './cell-logs.ts';
 import { runSession } from '../cells/run.ts';
 import { signalNumber } from '../cells/processes.ts';
 
@@ -51,7 +52,7 @@ interface MemoryCell {
 export function createMemoryCells(options: MemoryCellsOptions = {}): Cells {
   const clock = options.clock ?? Date.now;
   const cells = new Map<Id, MemoryCell>();
-  const logs = createLogs(clock);
+  const logs = createMemoryLogs(clock);
   let lastPid = 1000;
 
   const running = (id: Id): MemoryCell => {
@@ -66,7 +67,9 @@ export function createMemoryCells(options: MemoryCellsOptions = {}): Cells {
     const old = cell.sessions.get(spec.id);
     if (old !== undefined && !old.over) throw new AppError('exists', 'There is such a session already');
     const log = spec.log === 0 ? undefined : logs.open(spec.cell, spec.id, spec.log);
-    const made = createMemorySession(spec, cell.spec, ++lastPid, clock(), options.script, log, () => cell.sessions.delete(spec.id));
+    const made = createMemorySession(spec, cell.spec, ++lastPid, clock(), options.script, log, () =>
+      cell.sessions.delete(spec.id),
+    );
     cell.sessions.set(spec.id, made);
     return made.session;
   };
@@ -80,7 +83,8 @@ export function createMemoryCells(options: MemoryCellsOptions = {}): Cells {
       for (const { session } of cells.get(id)?.sessions.values() ?? []) await session.end();
       cells.delete(id);
     },
-    list: async () => [...cells.values()].map(({ spec, frozen, pid }) => ({ id: spec.id, idBase: spec.idBase, frozen, pid })),
+    list: async () =>
+      [...cells.values()].map(({ spec, frozen, pid }) => ({ id: spec.id, idBase: spec.idBase, frozen, pid })),
     freeze: async (id) => void (running(id).frozen = true),
     thaw: async (id) => void (running(id).frozen = false),
     open,
@@ -134,10 +138,13 @@ function whenOver(session: MemorySession | undefined, call: () => void): () => v
   return () => clearImmediate(soon);
 }
 
-type LogWriter = (stream: LogLine['stream'], text: string) => void;
-
 function createMemorySession(
-  spec: SessionSpec, cell: CellSpec, hostPid: number, started: number, script: Script | undefined, log: LogWriter | undefined,
+  spec: SessionSpec,
+  cell: CellSpec,
+  hostPid: number,
+  started: number,
+  script: Script | undefined,
+  log: LogWriter | undefined,
   forget: () => void,
 ): MemorySession {
   const streams = { stdin: new PassThrough(), stdout: new PassThrough(), stderr: new PassThrough() };
@@ -153,7 +160,12 @@ function createMemorySession(
     else to.write(text);
   };
   const made: MemorySession = {
-    spec, hostPid, started, over: false, attached: true, watchers: new Set(),
+    spec,
+    hostPid,
+    started,
+    over: false,
+    attached: true,
+    watchers: new Set(),
     signal: (name) => {
       const waiting = signals.splice(0);
       for (const call of waiting) call(name);
@@ -168,7 +180,9 @@ function createMemorySession(
       for (const call of made.watchers) call();
     },
     session: {
-      id: spec.id, ...streams, exit,
+      id: spec.id,
+      ...streams,
+      exit,
       resize: (rows, columns) => void (size = { rows, columns }),
       signal: async (name) => {
         signalNumber(name);
@@ -185,55 +199,17 @@ function createMemorySession(
   if (!spec.stdin && spec.terminal === undefined) streams.stdin.end();
   const toStderr = spec.terminal === undefined ? streams.stderr : streams.stdout;
   const result = script?.({
-    command: spec.command, environment: { ...cell.environment, ...spec.environment }, cell,
-    stdin: streams.stdin, stdout: write('stdout', streams.stdout), stderr: write('stderr', toStderr),
-    ended: ended.signal, signalled: () => new Promise((resolve) => signals.push(resolve)), size: () => size,
+    command: spec.command,
+    environment: { ...cell.environment, ...spec.environment },
+    cell,
+    stdin: streams.stdin,
+    stdout: write('stdout', streams.stdout),
+    stderr: write('stderr', toStderr),
+    ended: ended.signal,
+    signalled: () => new Promise((resolve) => signals.push(resolve)),
+    size: () => size,
   });
   if (result === undefined) write('stderr', toStderr)(`bulkhead: ${spec.command[0] ?? ''}: command not found\n`);
   (result ?? Promise.resolve(127)).then(made.finish, () => made.finish(1));
   return made;
-}
-
-function createLogs(clock: () => number) {
-  interface Log {
-    lines: LogLine[];
-    limit: number;
-    bytes: number;
-    followers: Set<(line: LogLine) => void>;
-  }
-  const all = new Map<string, Log>();
-  const at = (cell: Id, session: Id): Log => {
-    const key = `${cell}/${session}`;
-    const known = all.get(key) ?? { lines: [], limit: 0, bytes: 0, followers: new Set() };
-    all.set(key, known);
-    return known;
-  };
-  return {
-    open: (cell: Id, session: Id, limit: number): LogWriter => {
-      const log = at(cell, session);
-      log.limit = limit;
-      return (stream, text) => {
-        for (const piece of text.replace(/\n$/, '').split('\n')) {
-          const line: LogLine = { at: new Date(clock()).toISOString(), stream, text: piece };
-          log.lines.push(line);
-          log.bytes += piece.length;
-          while (log.bytes > log.limit) log.bytes -= log.lines.shift()?.text.length ?? log.bytes;
-          for (const call of log.followers) call(line);
-        }
-      };
-    },
-    read: (cell: Id, session: Id): LogLine[] => at(cell, session).lines,
-    forget: (cell: Id): void => [...all.keys()].filter((key) => key.startsWith(`${cell}/`)).forEach((key) => all.delete(key)),
-    follow: (cell: Id, session: Id, signal: AbortSignal, line: (line: LogLine) => void, after?: string): Promise<void> =>
-      new Promise((resolve) => {
-        if (signal.aborted) return resolve();
-        const log = at(cell, session);
-        if (after !== undefined) log.lines.filter((one) => one.at > after).forEach(line);
-        log.followers.add(line);
-        signal.addEventListener('abort', () => {
-          log.followers.delete(line);
-          resolve();
-        }, { once: true });
-      }),
-  };
 }
