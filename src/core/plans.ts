@@ -192,6 +192,7 @@ export function planPool(size: number, device: string | null): Plan {
     operation: 'machine.init',
     target: 'pool',
     steps: [step('pool.make', { size, device }, `pool on ${what}`)],
-    commit: 0,
+    // One that failed is not tried again by itself: what is half-made is cleared when a person asks again.
+    commit: 1,
   };
 }

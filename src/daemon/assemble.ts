@@ -18,6 +18,7 @@ import { createLocks } from './locks.ts';
 import type { Log } from './log.ts';
 import { HANDLERS } from './operations/table.ts';
 import type { Parts, StepTime } from './parts.ts';
+import { createKeeper } from './keeper.ts';
 import { createPipeline } from './pipeline.ts';
 import { createPoints } from './points.ts';
 import { openSocket } from './public-socket.ts';
@@ -67,7 +68,8 @@ export async function assemble(options: Options): Promise<Daemon> {
   };
   const sockets = createCellSockets({ paths, listen: () => holder.listen as Listen });
   const hooks = createHooks({ cells, newId });
-  const supervisor = createSupervisor({ store, cells, volumes, hooks, slots, sockets, machine: options.machine, paths, clock, log });
+  const keeper = createKeeper({ store, cells, volumes, slots, sockets, machine: options.machine, paths });
+  const supervisor = createSupervisor({ store, cells, keeper, hooks, clock, log });
   const killAt = killPoint(options);
   const runner = createRunner({
     journal: createJournal(store.db), executors: createExecutors(parts), clock, log, ...(killAt === undefined ? {} : { killAt }),

@@ -1,7 +1,7 @@
 import os from 'node:os';
 import type { Operation } from '../contract/operation.ts';
 import { isWantedVariable } from '../core/markers.ts';
-import { FORK_QUOTA, decide, type PolicyTarget } from '../core/policy.ts';
+import { FORK_QUOTA, decide, owns, type PolicyTarget } from '../core/policy.ts';
 import { createProcesses } from '../host/processes.ts';
 import { createUsers } from '../host/users.ts';
 import type { FactorRecords } from '../store/factors.ts';
@@ -65,7 +65,7 @@ function state(store: Store, operation: Operation, caller: Parameters<Parts['pol
   const mine = (record: VolumeRecord): boolean => record.owner === String(uid) || record.owner.startsWith(`${uid}/`);
   const forks = store.volumes.list().filter((record) => record.kind === 'fork');
   const app = target.record?.app ?? target.name?.split(':')[0];
-  const own = forks.filter((record) => mine(record) && record.app === app).at(-1);
+  const own = forks.filter((record) => owns(caller, record) && record.app === app).at(-1);
   const from = operation.command === 'fork' && typeof input['from'] === 'string' ? sourceOf(store, input['from']) : undefined;
   return {
     forks: forks.filter(mine).length,

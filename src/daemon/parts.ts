@@ -55,7 +55,7 @@ export interface Parts {
   cellHelper: readonly string[];
   /** Bytes of the pool that stay free for production. */
   floor: () => number;
-  identify: (from: { fd: number } & Channel) => Promise<Caller>;
+  identify: (from: { fd: number; connected?: number } & Channel) => Promise<Caller>;
   policy: (operation: Operation, name: OperationName, caller: Caller, target: Target, input: Record<string, unknown>) => Verdict;
   /** Journals and executes a plan; the events are those that people want to see. */
   run: (plan: Plan, request: string, emit: (event: ProgressEvent) => void) => Promise<StepTime[]>;

@@ -21,12 +21,21 @@ export interface Pipeline {
     name: OperationName;
     channel: Channel;
     fd: number;
+    connected: number | undefined;
     body: unknown;
     gone: AbortSignal;
     emit: (event: AnswerEvent) => void;
     reply: (value: unknown) => void;
   }): Promise<void>;
-  stream(from: { name: OperationName; channel: Channel; fd: number; stream: ServerStream }): Promise<void>;
+  stream(from: { name: OperationName; channel: Channel; fd: number; connected: number | undefined; stream: ServerStream }): Promise<void>;
+}
+
+/** Where a request came in. */
+interface Door {
+  channel: Channel;
+  fd: number;
+  /** Milliseconds after boot. */
+  connected: number | undefined;
 }
 
 /** What came with a request beside its input. */
@@ -43,10 +52,10 @@ interface Io {
 }
 
 export function createPipeline(parts: Parts, handlers: Handlers): Pipeline {
-  async function perform(name: OperationName, from: { channel: Channel; fd: number }, envelope: Envelope, io: Io) {
+  async function perform(name: OperationName, from: Door, envelope: Envelope, io: Io) {
     const operation = OPERATIONS[name] as unknown as Operation;
     const id = parts.newId();
-    const caller = await parts.identify({ fd: from.fd, ...from.channel });
+    const caller = await identify(parts, from, { id, name });
     const note = recorder(parts, { id, name, operation, caller, input: envelope.input });
     try {
       const input = parseInput(name, envelope.input);
@@ -72,18 +81,18 @@ export function createPipeline(parts: Parts, handlers: Handlers): Pipeline {
   }
 
   return {
-    async request({ name, channel, fd, body, gone, emit, reply }) {
+    async request({ name, channel, fd, connected, body, gone, emit, reply }) {
       const operation = OPERATIONS[name] as unknown as Operation;
       if (operation.answer === 'stream' && envelopeOf(body).plan !== true)
         throw new AppError('usage', `The operation "${name}" answers with a stream: ask it by Upgrade`);
       const io = { emit: operation.answer === 'events' ? emit : () => {}, gone, stream: undefined };
-      reply(await perform(name, { channel, fd }, envelopeOf(body), io));
+      reply(await perform(name, { channel, fd, connected }, envelopeOf(body), io));
     },
-    async stream({ name, channel, fd, stream }) {
+    async stream({ name, channel, fd, connected, stream }) {
       try {
         const open = await stream.open;
         const io = { emit: (event: ProgressEvent) => stream.control(event), gone: stream.gone, stream };
-        const done = await perform(name, { channel, fd }, envelopeOf(open), io);
+        const done = await perform(name, { channel, fd, connected }, envelopeOf(open), io);
         if ('plan' in done) stream.control({ type: 'result', result: done.plan });
         else stream.control({ type: 'result', result: done.result });
       } catch (error) {
@@ -93,6 +102,20 @@ export function createPipeline(parts: Parts, handlers: Handlers): Pipeline {
       }
     },
   };
+}
+
+/** Who asks. Whoever cannot be told, or came through a door that is not theirs, is refused, and that is recorded as well. */
+async function identify(parts: Parts, door: Door, of: { id: string; name: OperationName }): Promise<Caller> {
+  try {
+    return await parts.identify({ fd: door.fd, ...(door.connected === undefined ? {} : { connected: door.connected }), ...door.channel });
+  } catch (error) {
+    const body = { ...toBody(error), request: of.id };
+    const caller: Caller = { kind: 'service', name: 'nobody', evidence: [body.message] };
+    await parts.audit.append({
+      request: of.id, phase: 'outcome', operation: of.name, target: null, caller, outcome: 'refused', code: body.code, arguments: null,
+    });
+    throw AppError.from(body);
+  }
 }
 
 const schemas = new Map(

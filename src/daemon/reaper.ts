@@ -47,6 +47,7 @@ export function createReaper(parts: () => Parts, times: ReaperTimes): Reaper {
     for (const fork of forks(parts()).filter((one) => one.expires !== null && one.expires <= now)) {
       const ref = refOf(fork);
       await parts().locks.hold([ref], async () => {
+        if (parts().store.volumes.byId(fork.id)?.state !== 'ready') return;
         const entry = { id: fork.id, trash: parts().newId(), by: 'reaper', why: 'its time was over', at: now, until: now + TRASH_KEPT };
         await parts().sessions.endAll(fork.id);
         await parts().run(planRemove(subject(parts(), fork), entry), parts().newId(), () => {});
@@ -111,6 +112,7 @@ export function createReaper(parts: () => Parts, times: ReaperTimes): Reaper {
   async function evict(fork: VolumeRecord, now: number): Promise<void> {
     const ref = refOf(fork);
     await parts().locks.hold([ref], async () => {
+      if (parts().store.volumes.byId(fork.id)?.state !== 'ready') return;
       const entry = { id: fork.id, trash: parts().newId(), by: 'reaper', why: 'the pool was below its floor', at: now, until: now };
       if (frozen.delete(fork.id)) await parts().cells.thaw(fork.id).catch(() => {});
       await parts().sessions.endAll(fork.id);

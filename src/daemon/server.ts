@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Duplex } from 'node:stream';
 import type { Socket } from 'node:net';
 import { rm } from 'node:fs/promises';
+import { uptime } from 'node:os';
 import { AppError, ERRORS, type ErrorBody } from '../contract/errors.ts';
 import type { AnswerEvent } from '../contract/events.ts';
 import { isOperation, OPERATIONS, type OperationName } from '../contract/operations.ts';
@@ -28,11 +29,14 @@ export function createDaemonServer(pipeline: Pipeline): DaemonServer {
   const servers = new Set<Server>();
   const sockets = new Set<Duplex>();
   const limiter = createLimiter();
+  /** When each connection was made, in milliseconds after boot: what is typed connects at once. */
+  const accepted = new WeakMap<Duplex, number>();
 
   const listen: Listen = async (file, channel) => {
     const server = createServer({ maxHeaderSize: 16 << 10, requestTimeout: ARRIVE, headersTimeout: ARRIVE });
     server.maxConnections = channel.channel === 'cell' ? 64 : 512;
     server.on('connection', (socket) => {
+      accepted.set(socket, uptime() * 1000);
       sockets.add(socket);
       socket.on('close', () => sockets.delete(socket));
     });
@@ -67,7 +71,7 @@ export function createDaemonServer(pipeline: Pipeline): DaemonServer {
       const done = limiter.enter(fd);
       try {
         const body = await readBody(request);
-        await pipeline.request({ name, channel, fd, body, gone: gone.signal, emit: reply.event, reply: reply.result });
+        await pipeline.request({ name, channel, fd, connected: accepted.get(request.socket), body, gone: gone.signal, emit: reply.event, reply: reply.result });
       } finally {
         done();
       }
@@ -87,7 +91,7 @@ export function createDaemonServer(pipeline: Pipeline): DaemonServer {
       done = limiter.enter(fd);
       socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${PROTOCOL}\r\n\r\n`);
       const stream = createServerStream(socket, head);
-      await pipeline.stream({ name, channel, fd, stream });
+      await pipeline.stream({ name, channel, fd, connected: accepted.get(socket), stream });
     } catch (error) {
       refuseUpgrade(socket, toBody(error), done !== undefined);
     } finally {
@@ -98,8 +102,10 @@ export function createDaemonServer(pipeline: Pipeline): DaemonServer {
   return {
     listen,
     async close() {
-      await Promise.all([...servers].map(endServer));
+      const ended = [...servers].map(endServer);
+      // A server has ended when its last connection has, and nobody else ends those of streams.
       for (const socket of sockets) socket.destroy();
+      await Promise.all(ended);
     },
   };
 }

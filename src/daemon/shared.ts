@@ -15,6 +15,23 @@ export function needTarget<N extends OperationName>(request: Request<N>): Volume
   return request.target;
 }
 
+/**
+ * Runs with the request's app or fork held, as it is now: between the look-up and the
+ * lock another operation may have moved it. Throws `busy`, or `not-found` where it is gone.
+ */
+export async function holdTarget<N extends OperationName, T>(
+  request: Request<N>,
+  work: (record: VolumeRecord) => Promise<T>,
+): Promise<T> {
+  const seen = needTarget(request);
+  return request.parts.locks.hold([refOf(seen)], async () => {
+    const record = request.parts.store.volumes.byId(seen.id);
+    if (record === undefined || record.state !== 'ready' || refOf(record) !== refOf(seen))
+      throw new AppError('not-found', `"${refOf(seen)}" is gone`, { next: ['bulkhead ls', 'bulkhead trash ls'] });
+    return work(record);
+  });
+}
+
 /** What plans need to know of it, as it is now. */
 export function subject(parts: Parts, record: VolumeRecord): Subject {
   return {

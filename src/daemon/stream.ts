@@ -75,6 +75,8 @@ export function createServerStream(socket: Duplex, head: Buffer): ServerStream {
       leave(error instanceof Error ? error : undefined);
     }
   });
+  // The socket may be half-open: a client that ends its side has gone, and is not waited for.
+  socket.on('end', () => leave());
   socket.on('close', () => leave());
   socket.on('error', (error: Error) => leave(error));
   if (head.length > 0) socket.unshift(head);

@@ -1,18 +1,13 @@
-import { mkdir, rm } from 'node:fs/promises';
 import { NO_FILE } from '../contract/app-file.ts';
 import type { Id } from '../core/ids.ts';
 import { STABLE, backOff, next, type CellEvent, type CellState } from '../core/lifecycle.ts';
-import type { MachineSize } from '../core/room.ts';
 import type { CellTimes, Cells } from '../host/cells.ts';
-import type { Paths } from '../host/paths.ts';
-import type { Volumes } from '../host/volumes.ts';
 import type { VolumeRecord } from '../store/volumes.ts';
 import type { Store } from '../store/store.ts';
-import { cellSpec, refOf, socketDirectory } from './cell-spec.ts';
-import type { CellSockets } from './cell-sockets.ts';
+import { refOf } from './cell-spec.ts';
 import type { Hooks } from './hooks.ts';
+import type { Keeper } from './keeper.ts';
 import type { Log } from './log.ts';
-import type { Slots } from './slots.ts';
 
 /** What is known of a running cell; gone with the daemon, found again from the kernel. */
 interface Life {
@@ -54,20 +49,14 @@ export interface Supervisor {
 export interface SupervisorDeps {
   store: Store;
   cells: Cells;
-  volumes: Volumes;
+  keeper: Keeper;
   hooks: Hooks;
-  slots: Slots;
-  sockets: CellSockets;
-  machine: MachineSize;
-  paths: Paths;
   clock: () => number;
   log: Log;
 }
 
 export function createSupervisor(deps: SupervisorDeps): Supervisor {
   const lives = new Map<Id, Life>();
-  const running = new Map<Id, number>();
-  const starting = new Map<Id, Promise<CellTimes | undefined>>();
   let changed: (record: VolumeRecord, what: string) => void = () => {};
   let closed = false;
 
@@ -84,41 +73,6 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor {
     known.state = next(known.state, event);
     known.note = note;
     return known;
-  };
-
-  async function startCell(record: VolumeRecord): Promise<CellTimes | undefined> {
-    if (running.has(record.id)) return undefined;
-    const slot = await deps.slots.allocate();
-    try {
-      await mkdir(socketDirectory(deps.paths, record.id), { recursive: true, mode: 0o755 });
-      const accepted = deps.store.accepted.get(record.id);
-      const spec = cellSpec({
-        record,
-        file: accepted?.file ?? NO_FILE,
-        hooks: accepted?.hooks ?? {},
-        idBase: deps.slots.idBase(slot),
-        source: deps.volumes.mountSource(record.id),
-        machine: deps.machine,
-        paths: deps.paths,
-      });
-      await deps.sockets.open(record.id, spec.idBase);
-      const times = await deps.cells.start(spec);
-      running.set(record.id, slot);
-      return times;
-    } catch (error) {
-      await deps.cells.stop(record.id).catch(() => {});
-      await deps.sockets.close(record.id);
-      deps.slots.release(slot);
-      throw error;
-    }
-  }
-
-  const ensureCell = (record: VolumeRecord): Promise<CellTimes | undefined> => {
-    const pending = starting.get(record.id);
-    if (pending !== undefined) return pending;
-    const started = startCell(record).finally(() => starting.delete(record.id));
-    starting.set(record.id, started);
-    return started;
   };
 
   /** Watches what `up` left running; when the last process ends by itself, production is started again. */
@@ -157,7 +111,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor {
     const ref = refOf(record);
     begin(record);
     try {
-      await ensureCell(record);
+      await deps.keeper.ensure(record);
       await runUp(record);
       await runHealth(record);
       ready(record);
@@ -203,14 +157,9 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor {
     known.retry = undefined;
     known.forget?.();
     known.forget = undefined;
-    await starting.get(record.id)?.catch(() => {});
-    if (running.has(record.id) && hooks) await stopInOrder(record);
-    await deps.cells.stop(record.id);
-    await deps.sockets.close(record.id);
-    await rm(socketDirectory(deps.paths, record.id), { recursive: true, force: true });
-    const slot = running.get(record.id);
-    running.delete(record.id);
-    if (slot !== undefined) deps.slots.release(slot);
+    await deps.keeper.settled(record.id);
+    if (deps.keeper.running(record.id) && hooks) await stopInOrder(record);
+    await deps.keeper.end(record.id);
     happen(record.id, 'stopped');
   }
 
@@ -231,10 +180,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor {
         await deps.cells.stop(cell.id);
         continue;
       }
-      const slot = deps.slots.slotOf(cell.idBase);
-      deps.slots.adopt(slot);
-      running.set(cell.id, slot);
-      await deps.sockets.open(cell.id, cell.idBase);
+      await deps.keeper.adopt(cell);
       if (cell.frozen) await deps.cells.thaw(cell.id);
       if (record.wanted === 'up' && (fileOf(record).hooks.up === undefined || (await deps.cells.alive(cell.id, cell.id)))) {
         begin(record);
@@ -251,7 +197,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor {
     // Production comes first, whole: no fork starts before it stands.
     for (const kind of ['app', 'fork'] as const)
       for (const record of missing.filter((one) => one.kind === kind)) {
-        if (kind === 'app' && fileOf(record).start === 'manual' && !running.has(record.id)) continue;
+        if (kind === 'app' && fileOf(record).start === 'manual' && !deps.keeper.running(record.id)) continue;
         said.push(await bringUp(record));
       }
     return said;
@@ -259,8 +205,8 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor {
 
   return {
     state: (id) => ({ state: life(id).state, note: life(id).note }),
-    running: (id) => running.has(id),
-    ensureCell,
+    running: (id) => deps.keeper.running(id),
+    ensureCell: (record) => deps.keeper.ensure(record),
     begin,
     runUp,
     runHealth,

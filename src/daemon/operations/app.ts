@@ -10,7 +10,7 @@ import { refOf } from '../cell-spec.ts';
 import type { Handler, Request } from '../handler.ts';
 import type { Parts } from '../parts.ts';
 import { readProposal } from '../proposal.ts';
-import { needTarget, poolRoom, subject } from '../shared.ts';
+import { holdTarget, needTarget, poolRoom, subject } from '../shared.ts';
 import { fileOf } from '../steps.ts';
 import { measure } from '../unpack.ts';
 
@@ -126,10 +126,9 @@ export const remove: Handler<'volume.remove'> = {
   },
   async run(request) {
     const { parts, input, emit, id } = request;
-    const record = needTarget(request);
-    const ref = refOf(record);
-    if (record.kind === 'app') checkApp(parts, record, input.confirm);
-    return parts.locks.hold([ref], async () => {
+    return holdTarget(request, async (record) => {
+      const ref = refOf(record);
+      if (record.kind === 'app') checkApp(parts, record, input.confirm);
       await parts.sessions.endAll(record.id);
       const entry = entryFor(request, record);
       await parts.run(planRemove(subject(parts, record), entry), id, emit);

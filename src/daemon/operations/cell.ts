@@ -6,14 +6,13 @@ import type { VolumeRecord } from '../../store/volumes.ts';
 import { refOf } from '../cell-spec.ts';
 import type { Handler, Request } from '../handler.ts';
 import type { Parts, StepTime } from '../parts.ts';
-import { needFit, needTarget, subject } from '../shared.ts';
+import { holdTarget, needFit, needTarget, subject } from '../shared.ts';
 import { fileOf } from '../steps.ts';
 
 export const up: Handler<'cell.up'> = {
   plan: async (request) => ({ plans: [planUp(subject(request.parts, needTarget(request)))] }),
   async run(request) {
-    const record = needTarget(request);
-    return request.parts.locks.hold([refOf(record)], async () => {
+    return holdTarget(request, async (record) => {
       const already = request.parts.supervisor.state(record.id).state === 'up';
       return answer(request, record, already ? [] : await start(request, record));
     });
@@ -27,8 +26,7 @@ export const restart: Handler<'cell.restart'> = {
   },
   async run(request) {
     const { parts, id, emit } = request;
-    const record = needTarget(request);
-    return parts.locks.hold([refOf(record)], async () => {
+    return holdTarget(request, async (record) => {
       await parts.sessions.endAll(record.id);
       const stopped = await parts.run(planStop(subject(parts, record)), id, emit);
       return answer(request, record, [...stopped, ...(await start(request, record))]);
@@ -40,8 +38,7 @@ export const down: Handler<'cell.down'> = {
   plan: async (request) => ({ plans: [planDown(subject(request.parts, needTarget(request)))] }),
   async run(request) {
     const { parts, id, emit } = request;
-    const record = needTarget(request);
-    return parts.locks.hold([refOf(record)], async () => {
+    return holdTarget(request, async (record) => {
       await parts.sessions.endAll(record.id);
       await parts.run(planDown(subject(parts, record)), id, emit);
       return { ref: refOf(record), state: parts.supervisor.state(record.id).state };

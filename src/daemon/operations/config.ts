@@ -3,7 +3,7 @@ import { callerName } from '../../core/caller.ts';
 import { refOf } from '../cell-spec.ts';
 import type { Handler } from '../handler.ts';
 import { changesBetween, readProposal } from '../proposal.ts';
-import { needTarget } from '../shared.ts';
+import { holdTarget, needTarget } from '../shared.ts';
 
 export const show: Handler<'config.show'> = {
   async run(request) {
@@ -20,8 +20,7 @@ export const show: Handler<'config.show'> = {
 export const diff: Handler<'config.diff'> = {
   async run(request) {
     const { parts } = request;
-    const record = needTarget(request);
-    return parts.locks.hold([refOf(record)], async () => {
+    return holdTarget(request, async (record) => {
       const proposal = await readProposal(parts, record);
       return { changes: changesBetween(parts.store.accepted.get(record.id), proposal), hash: proposal?.hash ?? null };
     });
@@ -37,7 +36,7 @@ export const accept: Handler<'config.accept'> = {
       throw new AppError('wrong-state', `"${ref}" is a fork: what counts for it is the accepted file of "${record.app}"`, {
         next: [`bulkhead config diff ${record.app}`],
       });
-    return parts.locks.hold([ref], async () => {
+    return holdTarget(request, async () => {
       const proposal = await readProposal(parts, record);
       if (proposal === undefined) throw new AppError('not-found', `There is no bulkhead.yaml in "${ref}"`, { next: ['bulkhead help bulkhead.yaml'] });
       if (input.hash !== undefined && input.hash !== proposal.hash)

@@ -13,7 +13,7 @@ import type { VolumeRecord } from '../../store/volumes.ts';
 import { refOf } from '../cell-spec.ts';
 import type { Handler, Request } from '../handler.ts';
 import type { Parts } from '../parts.ts';
-import { needFit, needTarget, poolRoom, subject } from '../shared.ts';
+import { holdTarget, needFit, needTarget, poolRoom, subject } from '../shared.ts';
 import { fileOf } from '../steps.ts';
 import { findRef } from '../target.ts';
 
@@ -38,6 +38,9 @@ export const create: Handler<'fork.create'> = {
     // The parent is held too: it must not be removed or reset while its base is taken.
     return parts.locks.hold([ref, ...(source.record.kind === 'fork' ? [refOf(source.record)] : [])], async () => {
       if (parts.store.volumes.byRef(record.app, record.tag) !== undefined) throw taken(ref);
+      // It may have been removed between the look-up and the lock.
+      if (parts.store.volumes.byId(source.record.id)?.state !== 'ready')
+        throw new AppError('not-found', `"${source.name}" is gone`, { next: ['bulkhead ls'] });
       const timings = await parts.run(planFork(record, source.place, prepare), id, emit);
       const made = parts.store.volumes.byId(record.id) as VolumeRecord;
       if (input.up === true) timings.push(...(await bringUp(parts, made, request)));
@@ -144,8 +147,7 @@ export const reset: Handler<'fork.reset'> = {
   },
   async run(request) {
     const { parts, emit, id } = request;
-    const record = needTarget(request);
-    return parts.locks.hold([refOf(record)], async () => {
+    return holdTarget(request, async (record) => {
       const trash = parts.newId();
       await parts.sessions.endAll(record.id);
       const timings = await parts.run(planReset(subject(parts, record), trash, record.cap ?? FORK_DISK), id, emit);
@@ -159,9 +161,10 @@ export const reset: Handler<'fork.reset'> = {
 export const extend: Handler<'fork.extend'> = {
   async run(request) {
     const { parts, input } = request;
-    const record = needTarget(request);
-    const expires = parts.clock() + lifeOf(input.ttl, fileOf(parts, record.id).fork.ttl);
-    parts.store.volumes.expireAt(record.id, expires);
-    return { ref: refOf(record), expires: new Date(expires).toISOString() };
+    return holdTarget(request, async (record) => {
+      const expires = parts.clock() + lifeOf(input.ttl, fileOf(parts, record.id).fork.ttl);
+      parts.store.volumes.expireAt(record.id, expires);
+      return { ref: refOf(record), expires: new Date(expires).toISOString() };
+    });
   },
 };

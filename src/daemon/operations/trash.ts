@@ -32,7 +32,9 @@ export const restore: Handler<'trash.restore'> = {
   plan: async (request) => ({ plans: [restorePlan(request)] }),
   async run(request) {
     const plan = restorePlan(request);
-    return request.parts.locks.hold([plan.target], async () => {
+    const { ref } = needItem(request.parts, request.input.name);
+    // The reaper holds it under its old name.
+    return request.parts.locks.hold([plan.target, ref], async () => {
       await request.parts.run(restorePlan(request), request.id, request.emit);
       return { ref: plan.target };
     });
