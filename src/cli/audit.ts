@@ -1,23 +1,68 @@
 import type { AuditRecord } from '../contract/authority.ts';
-import type { CommonFlags, Context } from './context.ts';
-import { follow } from './exec.ts';
-import { request } from './request.ts';
-import { auditLines, show } from './views/show.ts';
+import { escapeText } from '../contract/names.ts';
+import { lookOf, type Look, type Run } from './context.ts';
+import { shown } from './perform.ts';
+import { follow } from './follow.ts';
+import { table } from './terminal/table.ts';
+import { stamp } from './terminal/times.ts';
+import { count } from './terminal/text.ts';
 
-/** Records as they come. */
-export async function tail(context: Context, input: Record<string, unknown>, flags: CommonFlags): Promise<void> {
+/** `audit log`: what was asked, by whom, and what came of it. */
+export const log = shown('audit.log', ({ records }, look) =>
+  records.length === 0 ? ['There is no record that you may see.'] : recordLines(records, look, HEAD),
+);
+
+const HEAD = ['at', 'who', 'asked', 'of', 'came of it'];
+
+function recordLines(records: readonly AuditRecord[], look: Look, head?: readonly string[]): string[] {
+  const rows = records.map((record) => [
+    stamp(record.at),
+    whoOf(record),
+    record.operation,
+    record.target ?? '–',
+    {
+      text: outcomeOf(record, look),
+      paint: record.outcome === 'refused' || record.outcome === 'failed' ? look.paint.bad : (text: string) => text,
+    },
+  ]);
+  return table(rows, { paintHead: look.paint.dim, width: look.width, ...(head === undefined ? {} : { head }) });
+}
+
+const whoOf = ({ caller }: AuditRecord): string =>
+  `${caller.kind} ${caller.name}${caller.pid === null ? '' : ` (${caller.pid})`}`;
+
+function outcomeOf(record: AuditRecord, { verbose }: Look): string {
+  const what = record.phase === 'intent' ? 'begins' : record.outcome;
+  const code = record.code === null ? '' : `: ${record.code}`;
+  const given =
+    record.arguments === null || record.arguments === undefined ? '' : `  ${JSON.stringify(record.arguments)}`;
+  return verbose ? `${what}${code}${given}  ${record.request}` : `${what}${code}${given}`;
+}
+
+/** `audit tail`: records as they are written, one JSON object a line on the stream. */
+export const tail: Run<'audit.tail'> = async (context, input, flags) => {
+  const look = lookOf(context, flags);
   let rest = '';
-  await follow(context, 'audit.tail', input, flags, (bytes) => {
-    if (flags.json === true) return bytes;
+  await follow(context, 'audit.tail', input, (_channel, bytes) => {
     const lines = (rest + Buffer.from(bytes).toString('utf8')).split('\n');
     rest = lines.pop() ?? '';
-    return Buffer.from(lines.map((line) => `${auditLines([JSON.parse(line) as AuditRecord])}\n`).join(''));
+    for (const line of lines) {
+      const record = JSON.parse(line) as AuditRecord;
+      if (flags.json) context.terminal.json({ type: 'record', record });
+      else context.terminal.print(recordLines([record], look));
+    }
   });
-}
+  if (flags.json) context.terminal.json({ type: 'result', result: {} });
+  return 0;
+};
 
-/** Fails where the log is not intact, so that a script sees it. */
-export async function verify(context: Context, input: Record<string, unknown>, flags: CommonFlags): Promise<void> {
-  const result = await request(context, 'audit.verify', input as never, flags);
-  show(context, 'audit.verify', result, flags);
-  if (!result.intact) context.process.exitCode = 1;
-}
+/** `audit verify`: ends with 1 where the log is not what was written. */
+export const verify = shown(
+  'audit.verify',
+  ({ intact, records, finding }, { paint }) => [
+    intact
+      ? `${paint.good('✔')} intact: ${count(records, 'record')}`
+      : `${paint.bad('✘')} not intact: ${escapeText(finding ?? 'a record is not what was written')} (${count(records, 'record')} checked)`,
+  ],
+  ({ intact }) => (intact ? 0 : 1),
+);

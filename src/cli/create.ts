@@ -1,89 +1,139 @@
-import { AppError } from '../contract/errors.ts';
-import { quote } from '../contract/names.ts';
-import { formatBytes, formatMs } from '../contract/units.ts';
-import type { Output } from '../contract/operations.ts';
-import { tar, type TarCount } from '../client/tar.ts';
-import { showChanges } from './views/config.ts';
-import type { CommonFlags, Context } from './context.ts';
-import { createProgress } from './progress.ts';
-import { ask } from './prompt.ts';
-import { clientFor, request, withCode } from './request.ts';
-import { paintFor } from './terminal.ts';
+import os from 'node:os';
+import { resultOf } from '../client/connect.ts';
+import { pack, survey, type Reader, type Tally } from '../client/tar.ts';
+import type { ClientStream } from '../client/stream.ts';
+import { escapeText, quote } from '../contract/names.ts';
+import type { Input, Output } from '../contract/operations.ts';
+import { formatBytes } from '../contract/units.ts';
+import type { Context, Flags, Run } from './context.ts';
+import { answer, planLines } from './perform.ts';
+import { offerProposal } from './proposal.ts';
+import { createProgress, type Progress } from './terminal/progress.ts';
+import { count } from './terminal/text.ts';
 
-/** uid of a cell's user `agent`, who owns what nobody else may be given. */
-const AGENT = 1000;
+type Made = Output<'app.create'>;
 
-/** Makes an app: reads the directory as the caller, streams it, then asks about its bulkhead.yaml. */
-export async function create(context: Context, input: Record<string, unknown>, flags: CommonFlags): Promise<void> {
-  const from = input['from'] as string | undefined;
-  const root = process.getuid?.() === 0;
-  const count: TarCount = { files: 0, bytes: 0, renamed: 0, changed: [] };
-  const made = await withCode(flags, (code) => send(context, input, { code, from, root, count, flags }));
-  const { stdout, stderr, env } = context.process;
-  if (flags.json === true) {
-    stdout.write(`${JSON.stringify({ type: 'result', result: { ...made, renamed: count.renamed } })}\n`);
-    return;
+const READ = 'client.read';
+/** Paths that a plan lists; `-v` lists them all. */
+const LISTED = 10;
+
+/** `create`: an app, empty or from a directory that is read as whoever runs this. */
+export const create: Run<'app.create'> = async (context, input, flags) => {
+  const reader: Reader = { uid: process.getuid?.() ?? 0 };
+  // Asked before anything is read: who may not make it learns so at once.
+  const plan = await context.client.plan('app.create', input);
+  const tally = input.from === undefined ? undefined : survey(input.from, reader);
+  if (flags.plan) {
+    answer(context, { ...plan, ...tally }, flags, () => [...planLines(plan, 'create'), ...tallyLines(tally, flags)]);
+    return 0;
   }
-  const paint = paintFor(stderr, env);
-  if (count.renamed > 0) stderr.write(`${paint.warn('!')} ${count.renamed} files belonged to other users: now agent (${AGENT}) inside\n`);
-  for (const file of count.changed.slice(0, 5)) stderr.write(`${paint.warn('!')} ${quote(file)} changed while it was read\n`);
-  stdout.write(`${made.ref} exists, down\n`);
-  if (made.proposal) await offer(context, made.ref, flags);
-  else stdout.write(`  bulkhead shell ${made.ref}      bulkhead fork ${made.ref}\n`);
+  const made = await upload(context, input, flags, { reader, tally });
+  if (!flags.json) sayRenamed(context, tally);
+  const accepted = made.proposal ? await offerProposal(context, made.ref, flags) : false;
+  if (flags.json)
+    context.terminal.json({ type: 'result', result: { ...made, renamed: tally?.renamedCount ?? 0, accepted } });
+  else context.terminal.print(madeLines(context, made, accepted));
+  return 0;
+};
+
+function madeLines({ terminal }: Context, made: Made, accepted: boolean): string[] {
+  const ref = escapeText(made.ref);
+  const next =
+    accepted || !made.proposal
+      ? `  bulkhead up ${ref}      bulkhead shell ${ref}`
+      : `  bulkhead config diff ${ref}      bulkhead config accept ${ref}`;
+  return [`${terminal.paint.good('✔')} ${ref} exists, down`, next];
 }
 
-async function send(
-  context: Context,
-  input: Record<string, unknown>,
-  how: { code: string | undefined; from: string | undefined; root: boolean; count: TarCount; flags: CommonFlags },
-): Promise<Output<'app.create'>> {
-  const { from, count } = how;
-  const progress = createProgress(context, how.flags.json === true);
-  const started = performance.now();
-  const stream = await clientFor(context).stream('app.create', { ...input, owners: how.root } as never, { code: how.code });
-  let result: Output<'app.create'> | undefined;
-  let failed: unknown;
-  const upload = async (): Promise<void> => {
-    if (from === undefined) return stream.endInput();
-    for await (const chunk of tar(from, { owners: how.root, owner: AGENT }, count)) await stream.write(chunk);
+interface Source {
+  reader: Reader;
+  tally: Tally | undefined;
+}
+
+async function upload(context: Context, input: Input<'app.create'>, flags: Flags, source: Source): Promise<Made> {
+  const { client, terminal } = context;
+  const progress = createProgress(terminal, flags.json ? 'json' : 'lines', flags.verbose);
+  try {
+    const keep = source.reader.uid === 0 ? { owners: true } : {};
+    const stream = await client.stream(
+      'app.create',
+      { ...input, ...keep },
+      { code: flags.code, onEvent: (event) => progress.event(event) },
+    );
+    if (input.from !== undefined && source.tally !== undefined)
+      await send(stream, input.from, { ...source, tally: source.tally }, progress);
     stream.endInput();
-    progress.event({ type: 'step', key: 'read', label: `read ${formatBytes(count.bytes)}, ${count.files} files`, state: 'done', ms: performance.now() - started });
-  };
-  const uploading = upload().catch((error: unknown) => {
-    failed ??= error;
-    stream.close();
-  });
-  const whole = await stream.carry({
-    data: () => {},
-    control(message) {
-      if (message.type === 'result') result = message.result as Output<'app.create'>;
-      else if (message.type === 'error') failed = AppError.from(message.error);
-      else if (message.type === 'step' || message.type === 'note') progress.event(message);
-    },
-  });
-  progress.stop();
-  if (whole) stream.close();
-  await uploading;
-  if (failed !== undefined) throw failed;
-  if (result === undefined) throw new AppError('no-daemon', 'The daemon went away before the app was made', { next: ['bulkhead status'] });
-  return result;
+    return resultOf<Made>(await stream.ended, client.socket);
+  } finally {
+    progress.end();
+  }
 }
 
-/** Shows what the app's file asks for, and takes the code that accepts exactly that. */
-async function offer(context: Context, ref: string, flags: CommonFlags): Promise<void> {
-  const { stdout } = context.process;
-  const later = `It counts once it is accepted:  bulkhead config accept ${ref}\n`;
-  const diff = await request(context, 'config.diff', { ref }, flags).catch((error: unknown) => {
-    if (!(error instanceof AppError)) throw error;
-    stdout.write(`Its bulkhead.yaml cannot be used: ${error.message}\n  bulkhead config diff ${ref}\n`);
-    return undefined;
-  });
-  if (diff?.hash == null) return;
-  stdout.write('bulkhead.yaml asks for:\n');
-  showChanges(context, diff.changes);
-  const code = await ask('Code, to accept that: ');
-  if (code === undefined) return void stdout.write(later);
+/** Sends a directory, as long as the daemon takes it. An error here ends the upload, and nothing is made. */
+async function send(
+  stream: ClientStream,
+  from: string,
+  { reader, tally }: Required<Source> & { tally: Tally },
+  progress: Progress,
+): Promise<void> {
+  const label = `read ${formatBytes(tally.bytes)}, ${count(tally.files, 'file')} as ${userName()}`;
   const started = performance.now();
-  await request(context, 'config.accept', { ref, hash: diff.hash }, { ...flags, code });
-  stdout.write(`accepted in ${formatMs(performance.now() - started)}\n  bulkhead up ${ref}\n`);
+  let over = false;
+  void stream.ended.then(() => (over = true));
+  let read = 0;
+  const onRead = (bytes: number): void => {
+    read += bytes;
+    progress.update(READ, `${formatBytes(read)} of ${formatBytes(tally.bytes)}`);
+  };
+  const onChange = (path: string): void =>
+    progress.event({
+      type: 'note',
+      level: 'warn',
+      text: `${path} changed while it was read: the app has what was there in part`,
+    });
+  progress.event({ type: 'step', key: READ, label, state: 'started' });
+  try {
+    for (const piece of pack(from, reader, { onRead, onChange })) {
+      await stream.send(piece);
+      // A turn of the loop, for what the daemon says meanwhile and for the line that moves.
+      await new Promise((resolve) => setImmediate(resolve));
+      if (over) return;
+    }
+  } catch (error) {
+    stream.leave();
+    throw error;
+  }
+  progress.event({ type: 'step', key: READ, label, state: 'done', ms: performance.now() - started });
+}
+
+function sayRenamed({ terminal }: Context, tally: Tally | undefined): void {
+  if (tally === undefined || tally.renamedCount === 0) return;
+  const { warn, dim } = terminal.paintError;
+  const files = count(tally.renamedCount, 'file');
+  terminal.say([
+    `${warn('!')} ${files} belonged to other users: now agent (1000) inside   ${dim('(--plan lists them)')}`,
+  ]);
+}
+
+function tallyLines(tally: Tally | undefined, { verbose }: Flags): string[] {
+  if (tally === undefined) return [];
+  const listed = verbose ? tally.renamed : tally.renamed.slice(0, LISTED);
+  const more = tally.renamedCount - listed.length;
+  return [
+    `It would read ${formatBytes(tally.bytes)}, ${count(tally.files, 'file')} as ${userName()}.`,
+    ...(tally.renamedCount === 0
+      ? []
+      : [`${count(tally.renamedCount, 'file')} of other users would belong to agent (1000):`]),
+    ...listed.map((path) => `  ${quote(path)}`),
+    ...(more > 0 ? [`  and ${more} more`] : []),
+  ];
+}
+
+/** The name behind our uid; a uid without one is a number. */
+function userName(): string {
+  try {
+    return os.userInfo().username;
+  } catch {
+    return `uid ${process.getuid?.() ?? 0}`;
+  }
 }

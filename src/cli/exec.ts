@@ -1,128 +1,117 @@
+import { startSession, type ClientSession } from '../client/session.ts';
 import { AppError } from '../contract/errors.ts';
-import type { ServerControl } from '../contract/protocol.ts';
-import type { ClientStream } from '../client/stream.ts';
-import type { CommonFlags, Context } from './context.ts';
-import { createProgress } from './progress.ts';
-import { clientFor, withCode } from './request.ts';
+import type { ProgressEvent } from '../contract/events.ts';
+import type { Input } from '../contract/operations.ts';
+import type { Context, Flags, Run } from './context.ts';
+import { outputObject } from './terminal/output.ts';
+import { createProgress } from './terminal/progress.ts';
+import { pour, type Terminal } from './terminal/terminal.ts';
 
-/** Milliseconds for which a lost session is asked for again; the daemon keeps it as long. */
-const REATTACH = 30_000;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
+const NUMBERS = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1, SIGQUIT: 3 } as const;
+/** So many interrupts, and we leave, whatever the command does with them. */
+const LEAVE_AFTER = 3;
 
-interface State {
-  session: string | undefined;
-  exit: number | undefined;
-}
-
-/** Runs a command in a cell as if it ran here: streams apart, terminal, signals, exit code. */
-export async function exec(context: Context, input: Record<string, unknown>, flags: CommonFlags): Promise<void> {
-  const { stdin, stdout, env } = context.process;
-  const terminal = input['terminal'] === true;
-  if (terminal && (stdin.isTTY !== true || stdout.isTTY !== true))
-    throw new AppError('usage', 'Cannot give a terminal (-t): standard input and output are none here', { next: ['the same command without -t'] });
-  const wanted = {
-    ...input,
-    ...(terminal ? { rows: stdout.rows, columns: stdout.columns, term: env['TERM'] ?? 'xterm' } : {}),
-  } as never;
-  const state: State = { session: undefined, exit: undefined };
-  await withCode(flags, async (code) => {
-    let stream = await clientFor(context).stream('session.exec', wanted, { code });
-    const input_ = connectInput(context, () => stream, { terminal, send: (input['interactive'] as boolean | undefined) === true });
-    try {
-      while (!(await carry(context, stream, state, flags))) stream = await reattach(context, String(input['ref']), state);
-    } finally {
-      input_.release();
-    }
-  });
-  context.process.exitCode = state.exit ?? 125;
-}
-
-async function carry(context: Context, stream: ClientStream, state: State, flags: CommonFlags): Promise<boolean> {
-  const progress = createProgress(context, false);
-  let failed: AppError | undefined;
-  const whole = await stream.carry({
-    data: (channel, bytes) => writeOut(channel === 1 ? context.process.stdout : context.process.stderr, bytes),
-    control(message: ServerControl) {
-      if (message.type === 'accepted') state.session = message.session;
-      else if (message.type === 'exit') state.exit = message.code;
-      else if (message.type === 'error') failed = AppError.from(message.error);
-      else if (message.type === 'step' && flags.verbose === true) progress.event(message);
-      else if (message.type === 'note') progress.event(message);
-    },
-  });
-  progress.stop();
-  if (failed !== undefined) throw failed;
-  if (!whole && state.session === undefined)
-    throw new AppError('no-daemon', 'The daemon went away before the command had started', { next: ['bulkhead status'] });
-  return whole;
-}
-
-/** The daemon is starting again: the session went on without it. */
-async function reattach(context: Context, ref: string, state: State): Promise<ClientStream> {
-  const end = performance.now() + REATTACH;
-  for (;;) {
-    try {
-      return await clientFor(context).stream('session.attach', { ref, session: state.session ?? '' });
-    } catch (error) {
-      if (performance.now() > end || !(error instanceof AppError) || error.code !== 'no-daemon') throw error;
-      await new Promise((resolve) => setTimeout(resolve, 200));
-    }
-  }
-}
-
-/** Waits until the other side of our output has taken it; a closed pipe ends us as it ends any program. */
-function writeOut(to: NodeJS.WriteStream, bytes: Uint8Array): Promise<void> | void {
-  if (to.write(bytes)) return;
-  return new Promise((resolve) => {
-    to.once('drain', resolve);
-    to.once('close', resolve);
-  });
-}
-
-/** Keys and signals on their way in; `release` puts the terminal back as it was. */
-function connectInput(context: Context, stream: () => ClientStream, how: { terminal: boolean; send: boolean }): { release: () => void } {
-  const { stdin, stdout } = context.process;
-  const onData = (chunk: Buffer): void => {
-    stdin.pause();
-    void stream().write(chunk).then(() => stdin.resume());
-  };
-  const onEnd = (): void => stream().endInput();
-  const onResize = (): void => stream().control({ type: 'resize', rows: stdout.rows, columns: stdout.columns });
-  const onSignal = (signal: NodeJS.Signals): void => stream().control({ type: 'signal', signal });
-  if (how.terminal) {
-    stdin.setRawMode(true);
-    stdout.on('resize', onResize);
-  } else for (const signal of SIGNALS) process.on(signal, onSignal);
-  if (how.send || how.terminal) {
-    stdin.on('data', onData);
-    stdin.on('end', onEnd);
-  }
-  stdout.on('error', () => process.exit(141));
-  return {
-    release() {
-      if (how.terminal) stdin.setRawMode(false);
-      stdout.off('resize', onResize);
-      for (const signal of SIGNALS) process.off(signal, onSignal);
-      stdin.off('data', onData);
-      stdin.off('end', onEnd);
-      stdin.pause();
-      // A pipe that nobody closes must not keep us.
-      stdin.unref?.();
-    },
-  };
-}
-
-/** Streams text (logs, audit tail) to stdout and stderr until it ends. */
-export async function follow(context: Context, name: 'cell.logs' | 'audit.tail', input: Record<string, unknown>, flags: CommonFlags, show: (bytes: Uint8Array) => Uint8Array = (bytes) => bytes): Promise<void> {
-  await withCode(flags, async (code) => {
-    const stream = await clientFor(context).stream(name, input as never, { code });
-    let failed: AppError | undefined;
-    context.process.stdout.on('error', () => process.exit(141));
-    const whole = await stream.carry({
-      data: (channel, bytes) => writeOut(channel === 1 ? context.process.stdout : context.process.stderr, show(bytes)),
-      control: (message) => void (message.type === 'error' && (failed = AppError.from(message.error))),
+/** `exec`: a command in a cell as if it ran here. Returns its exit code. */
+export const exec: Run<'session.exec'> = async (context, input, flags) => {
+  const { terminal, client } = context;
+  if (input.command.length === 0)
+    throw new AppError('usage', 'There is no command to run', {
+      next: [`bulkhead exec ${input.ref} -- ls`, `bulkhead shell ${input.ref}`],
     });
-    if (failed !== undefined) throw failed;
-    if (!whole) throw new AppError('no-daemon', 'The daemon went away', { next: ['bulkhead status'] });
+  if (input.terminal === true) needTerminal(terminal, input);
+  const session = startSession(
+    client,
+    { ...input, ...sizeOf(terminal, input) },
+    { ...hooksOf(context, flags), code: flags.code },
+  );
+  // Both may fail, and the exit tells why.
+  session.exit.catch(() => {});
+  const release = connectInput(terminal, session, input);
+  try {
+    const exit = await session.exit;
+    if (flags.json) terminal.json({ type: 'result', result: { code: exit } });
+    return exit;
+  } finally {
+    release();
+  }
+};
+
+/** `shell`: a login shell; without a terminal here it reads what comes on standard input. */
+export function shell(
+  context: Context,
+  input: Pick<Input<'session.exec'>, 'ref' | 'directory'>,
+  flags: Flags,
+): Promise<number> {
+  const terminal = context.terminal.stdin.isTTY && context.terminal.stdout.isTTY;
+  return exec(context, { ...input, command: ['/bin/bash', '-l'], interactive: true, terminal }, flags);
+}
+
+function needTerminal({ stdin, stdout }: Terminal, input: Input<'session.exec'>): void {
+  if (stdin.isTTY && stdout.isTTY) return;
+  const which = stdin.isTTY ? 'standard output' : 'standard input';
+  throw new AppError('usage', `Cannot give it a terminal (-t): ${which} is none here`, {
+    next: [`bulkhead exec ${input.interactive === true ? '-i ' : ''}${input.ref} -- ${input.command[0] ?? 'CMD'} …`],
   });
+}
+
+function sizeOf({ stdout, env }: Terminal, input: Input<'session.exec'>): Partial<Input<'session.exec'>> {
+  if (input.terminal !== true) return {};
+  return { rows: stdout.rows, columns: stdout.columns, term: env['TERM'] ?? 'xterm' };
+}
+
+/** Output apart and with back-pressure; our own words only where they cannot be taken for the command's. */
+function hooksOf({ terminal }: Context, flags: Flags) {
+  const { stdout, stderr } = terminal;
+  const manner = flags.json ? 'json' : flags.verbose ? 'lines' : 'quiet';
+  const progress = createProgress(terminal, manner, true);
+  return {
+    onEvent: (event: ProgressEvent) => progress.event(event),
+    onAccepted: () => progress.end(),
+    onOutput(channel: 1 | 2, bytes: Uint8Array): Promise<void> | void {
+      if (flags.json) return terminal.json(outputObject(channel === 1 ? 'stdout' : 'stderr', bytes));
+      return pour(channel === 1 ? stdout : stderr, bytes);
+    },
+    onLost(state: 'lost' | 'back'): void {
+      if (stderr.isTTY)
+        stderr.write(state === 'lost' ? '\r\nThe daemon has gone; waiting for it …\r\n' : '\r\nIt is back.\r\n');
+    },
+  };
+}
+
+/** Connects keys, standard input, size and signals to a session; the returned function takes it all back. */
+function connectInput(terminal: Terminal, session: ClientSession, input: Input<'session.exec'>): () => void {
+  const { stdin, stdout } = terminal;
+  const raw = input.terminal === true && input.interactive === true;
+  const onSize = (): void => session.resize(stdout.rows, stdout.columns);
+  const onSignal = signalHandler(session);
+  if (raw) stdin.setRawMode(true);
+  if (input.terminal === true) stdout.on('resize', onSize);
+  for (const signal of SIGNALS) process.on(signal, onSignal);
+  if (input.interactive === true) void sendAll(stdin, session);
+  return () => {
+    if (raw) stdin.setRawMode(false);
+    stdout.off('resize', onSize);
+    for (const signal of SIGNALS) process.off(signal, onSignal);
+    if (input.interactive === true) stdin.destroy();
+  };
+}
+
+async function sendAll(stdin: NodeJS.ReadStream, session: ClientSession): Promise<void> {
+  try {
+    for await (const chunk of stdin as AsyncIterable<Buffer>) await session.send(chunk);
+    session.endInput();
+  } catch {
+    // The session has ended, or standard input was closed under us: its exit code says what came of it.
+  }
+}
+
+/** Signals are the command's, once it runs. Before that, and when it does not listen, they are ours. */
+function signalHandler(session: ClientSession): (signal: NodeJS.Signals) => void {
+  let asked = 0;
+  return (signal) => {
+    asked += 1;
+    if (session.accepted() && asked <= LEAVE_AFTER) return session.signal(signal);
+    session.leave(128 + NUMBERS[signal as keyof typeof NUMBERS]);
+  };
 }

@@ -1,0 +1,47 @@
+import { escapeText } from '../contract/names.ts';
+import type { Output } from '../contract/operations.ts';
+import type { Look } from './context.ts';
+import { shown } from './perform.ts';
+import { when } from './terminal/times.ts';
+
+type Changes = Output<'config.diff'>['changes'];
+
+/** `config show`: the copy that counts. */
+export const show = shown('config.show', ({ accepted, hash, by, at }, look) => {
+  if (accepted === null) return ['No bulkhead.yaml is accepted: the defaults count.', '  bulkhead help bulkhead.yaml'];
+  const who = `accepted by ${by ?? 'nobody'}, ${at === null ? '–' : when(at, look.now)}, ${hash ?? ''}`;
+  return [...yamlLines(accepted), look.paint.dim(escapeText(who))];
+});
+
+/** `config diff`: what the file in the app would change. */
+export const diff = shown('config.diff', ({ changes, hash }, look) => {
+  if (hash === null) return ['There is no bulkhead.yaml in it.', '  bulkhead help bulkhead.yaml'];
+  if (changes.length === 0) return ['Nothing: what is accepted is what the file says.'];
+  return [...changeLines(changes, look), look.paint.dim(`proposal ${escapeText(hash)}`)];
+});
+
+export const accept = shown('config.accept', ({ ref, hash }, { paint }) => [
+  `${paint.good('✔')} the bulkhead.yaml of ${escapeText(ref)} counts from its next start ${paint.dim(escapeText(hash.slice(0, 12)))}`,
+]);
+
+/** Changes a key at a time: what counts now, and what is proposed. */
+export function changeLines(changes: Changes, { paint }: Pick<Look, 'paint'>): string[] {
+  return changes.flatMap(({ key, accepted, proposed }) => [
+    escapeText(key),
+    ...(isNothing(accepted) ? [] : [paint.bad(`  - ${value(accepted)}`)]),
+    ...(isNothing(proposed) ? [] : [paint.good(`  + ${value(proposed)}`)]),
+  ]);
+}
+
+const isNothing = (part: unknown): boolean => part === null || part === undefined;
+const value = (part: unknown): string => escapeText(typeof part === 'string' ? part : JSON.stringify(part));
+
+/** An accepted file as it would be written, in YAML's own JSON subset for the leaves. */
+function yamlLines(file: unknown, indent = ''): string[] {
+  if (typeof file !== 'object' || file === null || Array.isArray(file)) return [indent + value(file)];
+  return Object.entries(file).flatMap(([key, part]) => {
+    const inner = typeof part === 'object' && part !== null && !Array.isArray(part) && Object.keys(part).length > 0;
+    const name = `${indent}${escapeText(key)}:`;
+    return inner ? [name, ...yamlLines(part, `${indent}  `)] : [`${name} ${value(part)}`];
+  });
+}
