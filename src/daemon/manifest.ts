@@ -6,7 +6,7 @@ import type { VolumeRecord } from '../store/volumes.ts';
  * it, so that a lost database can be rebuilt by a scan. The MAC refuses a forged one.
  */
 export function manifestText(record: VolumeRecord, key: Buffer): string {
-  const body = JSON.stringify({ version: 1, ...record });
+  const body = JSON.stringify({ version: 1, record });
   return `${JSON.stringify({ body, mac: macOf(body, key) })}\n`;
 }
 
@@ -17,8 +17,7 @@ export function readManifest(text: string, key: Buffer): VolumeRecord | undefine
     const wanted = Buffer.from(macOf(body, key), 'hex');
     const given = Buffer.from(mac, 'hex');
     if (wanted.length !== given.length || !timingSafeEqual(wanted, given)) return undefined;
-    const { version: _version, ...record } = JSON.parse(body) as { version: number } & VolumeRecord;
-    return record;
+    return (JSON.parse(body) as { version: number; record: VolumeRecord }).record;
   } catch {
     return undefined;
   }
