@@ -92,6 +92,22 @@ export async function attempt(pid: number, attempts: readonly Attempt[]): Promis
   return JSON.parse(stdout) as Outcome[];
 }
 
+/** What root of a cell does to send the addresses of loopback into its way out; the answers are taken. */
+export async function reroute(pid: number): Promise<void> {
+  await exec('nsenter', [`--net=/proc/${pid}/ns/net`, 'sh', '-s'], { input: REROUTE });
+}
+
+const REROUTE = `
+set -e
+for each in all eth0 lo; do echo 1 > /proc/sys/net/ipv4/conf/$each/route_localnet; echo 0 > /proc/sys/net/ipv4/conf/$each/rp_filter; done
+source=$(ip -4 -o addr show dev eth0 scope global | awk '{print $4}' | cut -d/ -f1)
+six=$(ip -6 -o addr show dev eth0 scope global | awk '{print $4}' | cut -d/ -f1)
+ip addr del 127.0.0.1/8 dev lo
+ip route add 127.0.0.0/8 via $(ip route show default | awk '{print $3}') dev eth0 src $source
+ip -6 addr del ::1/128 dev lo
+[ -z "$six" ] || ip -6 route add ::1/128 via $(ip -6 route show default | awk '{print $3}') dev eth0 src $six
+`;
+
 /** A server of a lab: what it heard tells whether anything arrived, though no answer came back. */
 export interface Listener extends Holder {
   /** Where from, over what and to which of its addresses: `tcp 192.0.2.1 > 127.0.0.1`; oldest first. */

@@ -17,6 +17,7 @@ import {
   ip,
   leftovers,
   listen,
+  reroute,
   speaksSix,
   type Holder,
   type Listener,
@@ -118,10 +119,6 @@ if (await inLab(import.meta.filename)) {
     }
   });
 
-  /** What root of the cell does to send loopback's addresses into its way out. */
-  const reroute = async (pid: number): Promise<void> => {
-    await exec('nsenter', [`--net=/proc/${pid}/ns/net`, 'sh', '-c', REROUTE]);
-  };
   const LOOPBACK: Attempt[] = (['tcp', 'udp'] as const).flatMap((kind) => [
     { kind, host: '127.0.0.1', port: 7070 },
     { kind, host: '::1', port: 7070 },
@@ -298,15 +295,3 @@ if (await inLab(import.meta.filename)) {
 }
 
 const PROBE = `${import.meta.dirname}/probe.ts`;
-
-/** 127.0.0.0/8 and ::1 leave by the way out; the machine's answers are taken. */
-const REROUTE = `
-set -e
-for each in all eth0 lo; do echo 1 > /proc/sys/net/ipv4/conf/$each/route_localnet; echo 0 > /proc/sys/net/ipv4/conf/$each/rp_filter; done
-source=$(ip -4 -o addr show dev eth0 scope global | awk '{print $4}' | cut -d/ -f1)
-six=$(ip -6 -o addr show dev eth0 scope global | awk '{print $4}' | cut -d/ -f1)
-ip addr del 127.0.0.1/8 dev lo
-ip route add 127.0.0.0/8 via $(ip route show default | awk '{print $3}') dev eth0 src $source
-ip -6 addr del ::1/128 dev lo
-[ -z "$six" ] || ip -6 route add ::1/128 via $(ip -6 route show default | awk '{print $3}') dev eth0 src $six
-`;
