@@ -12,7 +12,9 @@ import { median, rowOf } from './times.ts';
 export async function rows(options: BenchOptions): Promise<Row[]> {
   const count = options.quick ? 15 : 60;
   const machine = await makeMachine({ size: '2G' });
-  const tree = await makeTree(Object.fromEntries(Array.from({ length: 200 }, (_, at) => [`files/${at}.txt`, 'x'.repeat(10_000)])));
+  const tree = await makeTree(
+    Object.fromEntries(Array.from({ length: 200 }, (_, at) => [`files/${at}.txt`, 'x'.repeat(10_000)])),
+  );
   try {
     const person = await machine.person();
     const made = await person.bulkhead(`create shop --from ${tree}`);
@@ -28,7 +30,10 @@ export async function rows(options: BenchOptions): Promise<Row[]> {
     const cells = await timeCells(machine, count);
     const node = `bare Node ${median(bare).toFixed(0)} ms`;
     return [
-      rowOf('`bulkhead fork`, fresh process to ready', forks, { goal: 120, beside: `${node}; cp -a of its 200 files ${median(copy).toFixed(0)} ms` }),
+      rowOf('`bulkhead fork`, fresh process to ready', forks, {
+        goal: 120,
+        beside: `${node}; cp -a of its 200 files ${median(copy).toFixed(0)} ms`,
+      }),
       rowOf('`bulkhead exec shop:x -- true`, cell up', execs, { goal: 100, beside: node }),
       rowOf('cell from nothing to first instruction, network included', cells, { goal: 100 }),
     ];
@@ -38,7 +43,10 @@ export async function rows(options: BenchOptions): Promise<Row[]> {
   }
 }
 
-async function times(count: number, one: (at: number) => Promise<{ code: number; ms: number; stderr: string }>): Promise<number[]> {
+async function times(
+  count: number,
+  one: (at: number) => Promise<{ code: number; ms: number; stderr: string }>,
+): Promise<number[]> {
   const found: number[] = [];
   for (let at = 0; at < count; at += 1) {
     const ran = await one(at);

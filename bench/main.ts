@@ -26,7 +26,14 @@ async function main(): Promise<void> {
     process.stderr.write(`There is no bench "${unknown}": ${Object.keys(BENCHES).join(', ')}\n`);
     process.exit(2);
   }
-  const machine = { date: new Date().toISOString().slice(0, 10), cpu: os.cpus()[0]?.model ?? '?', cores: os.availableParallelism(), memory: os.totalmem(), kernel: os.release(), node: process.version };
+  const machine = {
+    date: new Date().toISOString().slice(0, 10),
+    cpu: os.cpus()[0]?.model ?? '?',
+    cores: os.availableParallelism(),
+    memory: os.totalmem(),
+    kernel: os.release(),
+    node: process.version,
+  };
   const all: Row[] = [];
   for (const name of names.length > 0 ? names : Object.keys(BENCHES)) {
     const rows = await (BENCHES[name] as (typeof BENCHES)[string])({ quick: words.includes('--quick') });
@@ -35,16 +42,23 @@ async function main(): Promise<void> {
     await writeFile(path.join(RESULTS, `${name}.json`), `${JSON.stringify({ machine, rows }, null, 2)}\n`);
   }
   if (json) process.stdout.write(`${JSON.stringify({ machine, rows: all })}\n`);
-  else process.stdout.write(`${table(all)}\n\n${machine.date}, ${machine.cores} cores, ${machine.cpu}, Linux ${machine.kernel}, Node ${machine.node}\n`);
+  else
+    process.stdout.write(
+      `${table(all)}\n\n${machine.date}, ${machine.cores} cores, ${machine.cpu}, Linux ${machine.kernel}, Node ${machine.node}\n`,
+    );
 }
 
 /** As Markdown, so that the README's table is this one. */
 function table(rows: readonly Row[]): string {
-  const digits = (value: number): string => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2));
-  const lines = rows.map((row) =>
-    `| ${row.name} | ${digits(row.p50)} ${row.unit} | ${digits(row.p99)} ${row.unit} | ${row.n} | ${row.beside ?? '–'} | ${row.goal ?? '–'} | ${row.met === null ? '–' : row.met ? 'met' : 'missed'} |`,
+  const digits = (value: number): string =>
+    value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
+  const lines = rows.map(
+    (row) =>
+      `| ${row.name} | ${digits(row.p50)} ${row.unit} | ${digits(row.p99)} ${row.unit} | ${row.n} | ${row.beside ?? '–'} | ${row.goal ?? '–'} | ${row.met === null ? '–' : row.met ? 'met' : 'missed'} |`,
   );
-  return ['| what | p50 | p99 | n | beside | goal | |', '| --- | --- | --- | --- | --- | --- | --- |', ...lines].join('\n');
+  return ['| what | p50 | p99 | n | beside | goal | |', '| --- | --- | --- | --- | --- | --- | --- |', ...lines].join(
+    '\n',
+  );
 }
 
 await main();

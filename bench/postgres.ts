@@ -19,7 +19,13 @@ export async function rows(options: BenchOptions): Promise<Row[]> {
     await demand(machine, person, `exec shop -- ${bin}/initdb -D /app/data -A trust --no-sync`);
     await demand(machine, person, 'up shop');
     await demand(machine, person, `exec shop -- ${bin}/pgbench -h /tmp -i -s 20 -q postgres`);
-    return [rowOf('PostgreSQL in a fork answers its first query, `fork --up` to rows', await timeForks(machine, bin, options.quick ? 4 : 15), { goal: 1500 })];
+    return [
+      rowOf(
+        'PostgreSQL in a fork answers its first query, `fork --up` to rows',
+        await timeForks(machine, bin, options.quick ? 4 : 15),
+        { goal: 1500 },
+      ),
+    ];
   } finally {
     await machine.remove();
     await rm(tree, { recursive: true, force: true });
@@ -43,7 +49,17 @@ async function timeForks(machine: Machine, bin: string, count: number): Promise<
     const started = performance.now();
     const forked = await machine.cli('fork', 'shop:db', '--up');
     assert.equal(forked.code, 0, forked.stderr);
-    const asked = await machine.cli('exec', 'shop:db', '--', `${bin}/psql`, '-h', '/tmp', '-Atc', 'select count(*) from pgbench_accounts', 'postgres');
+    const asked = await machine.cli(
+      'exec',
+      'shop:db',
+      '--',
+      `${bin}/psql`,
+      '-h',
+      '/tmp',
+      '-Atc',
+      'select count(*) from pgbench_accounts',
+      'postgres',
+    );
     found.push(performance.now() - started);
     assert.equal(asked.stdout.trim(), '2000000', asked.stderr);
     assert.equal((await machine.cli('rm', 'shop:db')).code, 0);

@@ -14,9 +14,14 @@ const duration = z.pipe(
   z.union([z.string(), z.int()]),
   z.transform((value, context) => fromUnit(parseSeconds(String(value)), 'a duration such as 24h', context)),
 );
-const hook = z.string().check(
-  z.regex(/^(?:\.\/)?(?!\/)(?!.*(?:^|\/)\.\.(?:\/|$))[^\u0000-\u001f]{1,200}$/, 'must be a path inside the app, such as ./ops/up.sh'),
-);
+const hook = z
+  .string()
+  .check(
+    z.regex(
+      /^(?:\.\/)?(?!\/)(?!.*(?:^|\/)\.\.(?:\/|$))[^\u0000-\u001f]{1,200}$/,
+      'must be a path inside the app, such as ./ops/up.sh',
+    ),
+  );
 const PORT = /^(?:(\d{1,3}(?:\.\d{1,3}){3}):)?(\d{1,5}):(\d{1,5})$/;
 
 const limits = {
@@ -28,14 +33,18 @@ const limits = {
 export const appFile = z.strictObject({
   start: z._default(z.enum(['always', 'manual']), 'always'),
   engine: z._default(z.literal('process'), 'process'),
-  hooks: z._default(
-    z.strictObject({ up: z.optional(hook), down: z.optional(hook), health: z.optional(hook) }),
-    {},
+  hooks: z._default(z.strictObject({ up: z.optional(hook), down: z.optional(hook), health: z.optional(hook) }), {}),
+  ports: z._default(
+    z.array(z.string().check(z.regex(PORT, 'must be HOST:CELL, such as "80:8080"'))).check(z.maxLength(64)),
+    [],
   ),
-  ports: z._default(z.array(z.string().check(z.regex(PORT, 'must be HOST:CELL, such as "80:8080"'))).check(z.maxLength(64)), []),
   limits: z._default(z.strictObject(limits), {}),
   paths: z._default(
-    z.array(z.string().check(z.regex(/^\/(?!.*(?:^|\/)\.\.(?:\/|$))[^\u0000-\u001f]{1,200}$/, 'must be an absolute path'))).check(z.maxLength(32)),
+    z
+      .array(
+        z.string().check(z.regex(/^\/(?!.*(?:^|\/)\.\.(?:\/|$))[^\u0000-\u001f]{1,200}$/, 'must be an absolute path')),
+      )
+      .check(z.maxLength(32)),
     [],
   ),
   fork: z._default(
@@ -76,7 +85,10 @@ export function parseAppFile(proposal: unknown): AppFile {
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   const where = issue?.path.join('.') ?? '';
-  const keys = issue?.code === 'unrecognized_keys' ? `unknown key "${issue.keys.join('", "')}"` : (issue?.message ?? 'is not valid');
+  const keys =
+    issue?.code === 'unrecognized_keys'
+      ? `unknown key "${issue.keys.join('", "')}"`
+      : (issue?.message ?? 'is not valid');
   throw new AppError('bad-file', `bulkhead.yaml${where === '' ? '' : `, "${where}"`}: ${keys}`, {
     next: ['bulkhead help bulkhead.yaml'],
   });

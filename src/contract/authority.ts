@@ -99,8 +99,14 @@ export const config = {
     command: 'config diff',
     input: { ref: refField('the app or fork whose file is read') },
     output: {
-      changes: data('empty: nothing would change', z.array(z.object({ key: z.string(), accepted: z.unknown(), proposed: z.unknown() }))),
-      hash: data('hash of the proposal, with the content of its hooks; null when there is no file', z.nullable(z.string())),
+      changes: data(
+        'empty: nothing would change',
+        z.array(z.object({ key: z.string(), accepted: z.unknown(), proposed: z.unknown() })),
+      ),
+      hash: data(
+        'hash of the proposal, with the content of its hooks; null when there is no file',
+        z.nullable(z.string()),
+      ),
     },
     examples: ['bulkhead config diff shop'],
   }),

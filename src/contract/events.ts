@@ -25,10 +25,7 @@ export interface NoteEvent {
 export type ProgressEvent = StepEvent | NoteEvent;
 
 /** All that may come in an answer of kind `events`; `result` or `error` is the last line. */
-export type AnswerEvent =
-  | ProgressEvent
-  | { type: 'result'; result: unknown }
-  | { type: 'error'; error: ErrorBody };
+export type AnswerEvent = ProgressEvent | { type: 'result'; result: unknown } | { type: 'error'; error: ErrorBody };
 
 /** One step of a plan, as `--plan` prints it. */
 export interface PlannedStep {

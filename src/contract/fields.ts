@@ -36,18 +36,41 @@ const OPTIONAL_BOOLEAN = z.optional(z.boolean());
 const OPTIONAL_COUNT = z.optional(z.int().check(z.minimum(0)));
 
 export const text = (doc: string, more: More = {}): Field<z.ZodMiniString> => ({
-  doc, kind: 'text', schema: TEXT, ...more,
+  doc,
+  kind: 'text',
+  schema: TEXT,
+  ...more,
 });
-export const optionalText = (doc: string, more: More = {}) =>
-  ({ doc, kind: 'text' as const, schema: OPTIONAL_TEXT, ...more });
-export const flag = (doc: string, more: More = {}) =>
-  ({ doc, kind: 'flag' as const, schema: OPTIONAL_BOOLEAN, ...more });
-export const integer = (doc: string, more: More = {}) =>
-  ({ doc, kind: 'integer' as const, schema: OPTIONAL_COUNT, ...more });
-export const bytes = (doc: string, more: More = {}) =>
-  ({ doc, kind: 'bytes' as const, schema: OPTIONAL_COUNT, ...more });
-export const seconds = (doc: string, more: More = {}) =>
-  ({ doc, kind: 'seconds' as const, schema: OPTIONAL_COUNT, ...more });
+export const optionalText = (doc: string, more: More = {}) => ({
+  doc,
+  kind: 'text' as const,
+  schema: OPTIONAL_TEXT,
+  ...more,
+});
+export const flag = (doc: string, more: More = {}) => ({
+  doc,
+  kind: 'flag' as const,
+  schema: OPTIONAL_BOOLEAN,
+  ...more,
+});
+export const integer = (doc: string, more: More = {}) => ({
+  doc,
+  kind: 'integer' as const,
+  schema: OPTIONAL_COUNT,
+  ...more,
+});
+export const bytes = (doc: string, more: More = {}) => ({
+  doc,
+  kind: 'bytes' as const,
+  schema: OPTIONAL_COUNT,
+  ...more,
+});
+export const seconds = (doc: string, more: More = {}) => ({
+  doc,
+  kind: 'seconds' as const,
+  schema: OPTIONAL_COUNT,
+  ...more,
+});
 /** At most `most` strings of 128 KiB each: what one command line may carry. */
 export const words = (doc: string, more: More = {}) => ({
   doc,
@@ -56,8 +79,12 @@ export const words = (doc: string, more: More = {}) => ({
   ...more,
 });
 /** Structured data: shown by `--json`, drawn by a command's own view. */
-export const data = <S extends z.ZodMiniType>(doc: string, schema: S, more: More = {}) =>
-  ({ doc, kind: 'data' as const, schema, ...more });
+export const data = <S extends z.ZodMiniType>(doc: string, schema: S, more: More = {}) => ({
+  doc,
+  kind: 'data' as const,
+  schema,
+  ...more,
+});
 
 /** The schema of a set of fields; a key that is not declared is an error. */
 export function objectOf<F extends Fields>(fields: F): z.ZodMiniObject<Shape<F>> {

@@ -30,7 +30,11 @@ export const fork = {
       up: data('whether it was started', z.boolean()),
       timings,
     },
-    examples: ['bulkhead fork shop:fix', 'bulkhead fork shop:fix --up --ttl 2h --disk 10G', 'bulkhead fork shop:b --from shop:a'],
+    examples: [
+      'bulkhead fork shop:fix',
+      'bulkhead fork shop:fix --up --ttl 2h --disk 10G',
+      'bulkhead fork shop:b --from shop:a',
+    ],
   }),
   'fork.reset': operation({
     doc: 'Put a fork back to what it was when it was made',

@@ -79,4 +79,3 @@ export const machine = {
     examples: ['bulkhead status'],
   }),
 };
-

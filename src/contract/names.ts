@@ -2,8 +2,7 @@ import { AppError } from './errors.ts';
 
 /** What a name of an app or a fork's tag may be. Checked here and nowhere else. */
 const NAME = /^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$/;
-const ALLOWED =
-  'use 1 to 40 lower-case letters, digits and hyphens, with a letter or digit first and last';
+const ALLOWED = 'use 1 to 40 lower-case letters, digits and hyphens, with a letter or digit first and last';
 
 /** A ref that was checked: `shop`, or `shop:fix`. */
 export interface Ref {

@@ -67,7 +67,8 @@ export function createFrameReader(): { push(chunk: Uint8Array): Frame[]; rest():
         const channel = view.getUint8(0);
         const length = view.getUint32(1);
         if (channel > CHANNEL.control) throw new RangeError(`unknown channel ${channel}`);
-        if (length > FRAME_LIMIT) throw new RangeError(`a frame of ${length} bytes is over the limit of ${FRAME_LIMIT}`);
+        if (length > FRAME_LIMIT)
+          throw new RangeError(`a frame of ${length} bytes is over the limit of ${FRAME_LIMIT}`);
         if (pending.length - at - FRAME_HEADER < length) break;
         frames.push({ channel, payload: pending.subarray(at + FRAME_HEADER, at + FRAME_HEADER + length) });
         at += FRAME_HEADER + length;

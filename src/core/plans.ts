@@ -111,7 +111,13 @@ export function planRestore(entry: Steps['record.restore'], ref: string): Plan {
 }
 
 /** Deletes for good what waited in the trash. Once begun it is always finished. */
-export function planPurge(item: { trash: Id; id: Id; ref: string; kind: 'app' | 'fork' | 'content'; points: readonly Id[] }): Plan {
+export function planPurge(item: {
+  trash: Id;
+  id: Id;
+  ref: string;
+  kind: 'app' | 'fork' | 'content';
+  points: readonly Id[];
+}): Plan {
   const whole = item.kind !== 'content';
   const steps = [
     step('volume.purge', { place: { area: 'trash', id: item.trash } }, `content of ${item.ref} deleted`),
@@ -170,10 +176,7 @@ export function planUp(subject: Subject): Plan {
 /** The plan of `down`: from its first step on it is finished, not undone. */
 export function planDown(subject: Subject): Plan {
   const { id, ref } = subject;
-  const steps = [
-    step('record.wanted', { id, wanted: 'down' }, `${ref} is not wanted up`),
-    ...stopSteps(subject),
-  ];
+  const steps = [step('record.wanted', { id, wanted: 'down' }, `${ref} is not wanted up`), ...stopSteps(subject)];
   return { operation: 'cell.down', target: ref, steps, commit: 0 };
 }
 

@@ -72,7 +72,11 @@ export async function assemble(options: Options): Promise<Daemon> {
   const supervisor = createSupervisor({ store, cells, keeper, hooks, clock, log });
   const killAt = killPoint(options);
   const runner = createRunner({
-    journal: createJournal(store.db), executors: createExecutors(parts), clock, log, ...(killAt === undefined ? {} : { killAt }),
+    journal: createJournal(store.db),
+    executors: createExecutors(parts),
+    clock,
+    log,
+    ...(killAt === undefined ? {} : { killAt }),
   });
   const identity = createIdentity({
     store,
@@ -173,11 +177,21 @@ async function runPlan(
   return times;
 }
 
-async function noteChange(parts: Parts, record: Parameters<Parts['supervisor']['begin']>[0], what: string): Promise<void> {
+async function noteChange(
+  parts: Parts,
+  record: Parameters<Parts['supervisor']['begin']>[0],
+  what: string,
+): Promise<void> {
   const target = record.tag === null ? record.app : `${record.app}:${record.tag}`;
   await parts.audit.append({
-    request: parts.newId(), phase: 'event', operation: 'cell.watch', target,
-    caller: { kind: 'service', name: 'supervisor', evidence: [] }, outcome: what.slice(0, 500), code: null, arguments: null,
+    request: parts.newId(),
+    phase: 'event',
+    operation: 'cell.watch',
+    target,
+    caller: { kind: 'service', name: 'supervisor', evidence: [] },
+    outcome: what.slice(0, 500),
+    code: null,
+    arguments: null,
   });
 }
 
@@ -193,6 +207,8 @@ function killPoint({ paths, environment }: Options): RunnerDeps['killAt'] {
 
 function reaperTimes(environment: Options['environment']): { every: number; notice: number } {
   const test = environment['BULKHEAD_TEST'] === '1';
-  return { every: Number((test && environment['BULKHEAD_REAPER_EVERY']) || 2000), notice: Number((test && environment['BULKHEAD_REAPER_NOTICE']) || 60_000) };
+  return {
+    every: Number((test && environment['BULKHEAD_REAPER_EVERY']) || 2000),
+    notice: Number((test && environment['BULKHEAD_REAPER_NOTICE']) || 60_000),
+  };
 }
-

@@ -38,16 +38,21 @@ export function createFactorGate(deps: {
     async enrol(person) {
       const uid = await deps.uidOf(person);
       if (uid === undefined)
-        throw new AppError('not-found', `There is no user "${person.slice(0, 40)}" on this machine`, { next: ['sudo bulkhead init --person USER'] });
+        throw new AppError('not-found', `There is no user "${person.slice(0, 40)}" on this machine`, {
+          next: ['sudo bulkhead init --person USER'],
+        });
       return factors.enrol(person, uid);
     },
     async demand(caller, code, operation, target) {
       if (code === undefined)
-        throw new AppError('factor-required', ask(operation, target), { next: ['the same command with a code: --code 123456'] });
+        throw new AppError('factor-required', ask(operation, target), {
+          next: ['the same command with a code: --code 123456'],
+        });
       if (caller.kind === 'service' || caller.kind === 'cell')
-        throw new AppError('refused', 'A code of the second factor is a person\'s to give');
+        throw new AppError('refused', "A code of the second factor is a person's to give");
       // The one operation that finishes an enrolment takes the new phone's first code.
-      if (!(operation.beforeInit === true && operation.factor === 'always')) proved.set(caller, await factors.check(caller.uid, code));
+      if (!(operation.beforeInit === true && operation.factor === 'always'))
+        proved.set(caller, await factors.check(caller.uid, code));
       else {
         proved.set(caller, await factors.confirm(code));
         await deps.enrolledOne();

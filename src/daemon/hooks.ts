@@ -63,8 +63,15 @@ export function createHooks({ cells, newId }: HooksDeps): Hooks {
       const session = await cells.find(cell, cell);
       const failed = session?.exit.then((code) => (code === 0 ? new Promise<never>(() => {}) : code));
       // One session asks again and again: no new process of ours for each try.
-      const asking = run(cell, ['/bin/sh', '-c', `until ${DIRECTORY}/health >/dev/null 2>&1; do sleep 0.05; done`], DEADLINE.health);
-      const first = await Promise.race([asking.then((result) => ({ result })), ...(failed ? [failed.then((code) => ({ code }))] : [])]);
+      const asking = run(
+        cell,
+        ['/bin/sh', '-c', `until ${DIRECTORY}/health >/dev/null 2>&1; do sleep 0.05; done`],
+        DEADLINE.health,
+      );
+      const first = await Promise.race([
+        asking.then((result) => ({ result })),
+        ...(failed ? [failed.then((code) => ({ code }))] : []),
+      ]);
       if ('code' in first) throw await failure(cells, cell, ref, 'up', `ended with ${first.code}`);
       if (first.result.cut === 'deadline')
         throw await failure(cells, cell, ref, 'health', `did not say ready within ${DEADLINE.health / 1000} s`);
@@ -73,7 +80,8 @@ export function createHooks({ cells, newId }: HooksDeps): Hooks {
     async once(cell, ref, hook) {
       const result = await run(cell, [`${DIRECTORY}/${hook}`], DEADLINE[hook]);
       if (result.cut === undefined && result.code === 0) return;
-      const what = result.cut === 'deadline' ? `did not end within ${DEADLINE[hook] / 1000} s` : `ended with ${result.code}`;
+      const what =
+        result.cut === 'deadline' ? `did not end within ${DEADLINE[hook] / 1000} s` : `ended with ${result.code}`;
       const said = lastLines(result.stderr.length > 0 ? result.stderr.toString() : result.stdout.toString());
       throw new AppError('hook-failed', `The hook "${hook}" of ${ref} ${what}`, { why: said });
     },
@@ -97,7 +105,12 @@ async function failure(cells: Cells, cell: Id, ref: string, hook: HookName, what
 }
 
 const lastLines = (text: string): string =>
-  text.trim().split('\n').slice(-6).map((line) => escapeText(line.slice(0, 300))).join('\n');
+  text
+    .trim()
+    .split('\n')
+    .slice(-6)
+    .map((line) => escapeText(line.slice(0, 300)))
+    .join('\n');
 
 const delay = (ms: number): Promise<undefined> =>
   new Promise((resolve) => void setTimeout(() => resolve(undefined), ms).unref());

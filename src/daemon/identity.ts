@@ -41,14 +41,28 @@ export function createIdentity(deps: {
     machine: os.hostname(),
   });
   const identify = createIdentify({ processes, signIns, users });
-  const gate = createFactorGate({ factors, signIns, uidOf: (name) => users.uidOf(name), enrolledOne: deps.enrolledOne });
+  const gate = createFactorGate({
+    factors,
+    signIns,
+    uidOf: (name) => users.uidOf(name),
+    enrolledOne: deps.enrolledOne,
+  });
   return {
     identify,
     signIns,
     factors: gate,
     userBehind: (caller) => (caller.kind === 'unproven' || caller.kind === 'person' ? (caller.user ?? 'root') : 'root'),
     policy: (operation, name, caller, target, input) =>
-      decide({ name, operation, caller, target: policyTarget(target), enrolled: factors.enrolled(), quota: FORK_QUOTA, input, ...state(store, operation, caller, target, input) }),
+      decide({
+        name,
+        operation,
+        caller,
+        target: policyTarget(target),
+        enrolled: factors.enrolled(),
+        quota: FORK_QUOTA,
+        input,
+        ...state(store, operation, caller, target, input),
+      }),
   };
 }
 
@@ -60,13 +74,20 @@ const policyTarget = (target: Target): PolicyTarget => ({
 });
 
 /** What the decision needs of the records: the caller's forks, and what a new fork is made from. */
-function state(store: Store, operation: Operation, caller: Parameters<Parts['policy']>[2], target: Target, input: Record<string, unknown>) {
+function state(
+  store: Store,
+  operation: Operation,
+  caller: Parameters<Parts['policy']>[2],
+  target: Target,
+  input: Record<string, unknown>,
+) {
   const uid = caller.kind === 'unproven' || caller.kind === 'person' ? caller.uid : -1;
   const mine = (record: VolumeRecord): boolean => record.owner === String(uid) || record.owner.startsWith(`${uid}/`);
   const forks = store.volumes.list().filter((record) => record.kind === 'fork');
   const app = target.record?.app ?? target.name?.split(':')[0];
   const own = forks.filter((record) => owns(caller, record) && record.app === app).at(-1);
-  const from = operation.command === 'fork' && typeof input['from'] === 'string' ? sourceOf(store, input['from']) : undefined;
+  const from =
+    operation.command === 'fork' && typeof input['from'] === 'string' ? sourceOf(store, input['from']) : undefined;
   return {
     forks: forks.filter(mine).length,
     ...(own === undefined ? {} : { fork: refOf(own) }),

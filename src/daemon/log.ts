@@ -7,7 +7,9 @@ export interface Log {
 
 /** A log that writes with `write`, stamped by `clock` (milliseconds since 1970). */
 export function createLog(write: (line: string) => void, clock: () => number): Log {
-  const line = (level: string) => (message: string, fields: Record<string, unknown> = {}) =>
-    write(`${JSON.stringify({ at: new Date(clock()).toISOString(), level, message, ...fields })}\n`);
+  const line =
+    (level: string) =>
+    (message: string, fields: Record<string, unknown> = {}) =>
+      write(`${JSON.stringify({ at: new Date(clock()).toISOString(), level, message, ...fields })}\n`);
   return { info: line('info'), warn: line('warn'), error: line('error') };
 }

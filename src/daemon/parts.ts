@@ -56,7 +56,13 @@ export interface Parts {
   /** Bytes of the pool that stay free for production. */
   floor: () => number;
   identify: (from: { fd: number; connected?: number } & Channel) => Promise<Caller>;
-  policy: (operation: Operation, name: OperationName, caller: Caller, target: Target, input: Record<string, unknown>) => Verdict;
+  policy: (
+    operation: Operation,
+    name: OperationName,
+    caller: Caller,
+    target: Target,
+    input: Record<string, unknown>,
+  ) => Verdict;
   /** Journals and executes a plan; the events are those that people want to see. */
   run: (plan: Plan, request: string, emit: (event: ProgressEvent) => void) => Promise<StepTime[]>;
   /** What the last start finished or undid. */

@@ -27,7 +27,13 @@ export interface Pipeline {
     emit: (event: AnswerEvent) => void;
     reply: (value: unknown) => void;
   }): Promise<void>;
-  stream(from: { name: OperationName; channel: Channel; fd: number; connected: number | undefined; stream: ServerStream }): Promise<void>;
+  stream(from: {
+    name: OperationName;
+    channel: Channel;
+    fd: number;
+    connected: number | undefined;
+    stream: ServerStream;
+  }): Promise<void>;
 }
 
 /** Where a request came in. */
@@ -62,9 +68,16 @@ export function createPipeline(parts: Parts, handlers: Handlers): Pipeline {
       const target = targetOf(parts, name, input, caller);
       note.target(target);
       const verdict = parts.policy(operation, name, caller, target, input);
-      if (!verdict.allowed)
-        throw new AppError(verdict.code, verdict.message, { why: verdict.why, next: verdict.next });
-      const request = { id, operation: name, input, caller, target: target.record, ...io, parts } as Request<OperationName>;
+      if (!verdict.allowed) throw new AppError(verdict.code, verdict.message, { why: verdict.why, next: verdict.next });
+      const request = {
+        id,
+        operation: name,
+        input,
+        caller,
+        target: target.record,
+        ...io,
+        parts,
+      } as Request<OperationName>;
       if (envelope.plan) return { plan: await planView(handlers, name, operation, target, request) };
       if (verdict.needsFactor) await parts.factors.demand(caller, envelope.code, operation, target);
       await note.intent();
@@ -107,12 +120,23 @@ export function createPipeline(parts: Parts, handlers: Handlers): Pipeline {
 /** Who asks. Whoever cannot be told, or came through a door that is not theirs, is refused, and that is recorded as well. */
 async function identify(parts: Parts, door: Door, of: { id: string; name: OperationName }): Promise<Caller> {
   try {
-    return await parts.identify({ fd: door.fd, ...(door.connected === undefined ? {} : { connected: door.connected }), ...door.channel });
+    return await parts.identify({
+      fd: door.fd,
+      ...(door.connected === undefined ? {} : { connected: door.connected }),
+      ...door.channel,
+    });
   } catch (error) {
     const body = { ...toBody(error), request: of.id };
     const caller: Caller = { kind: 'service', name: 'nobody', evidence: [body.message] };
     await parts.audit.append({
-      request: of.id, phase: 'outcome', operation: of.name, target: null, caller, outcome: 'refused', code: body.code, arguments: null,
+      request: of.id,
+      phase: 'outcome',
+      operation: of.name,
+      target: null,
+      caller,
+      outcome: 'refused',
+      code: body.code,
+      arguments: null,
     });
     throw AppError.from(body);
   }
@@ -127,9 +151,13 @@ function parseInput<N extends OperationName>(name: N, input: unknown): Input<N> 
   if (parsed?.success === true) return parsed.data as Input<N>;
   const issue = parsed?.error.issues[0];
   const where = issue?.code === 'unrecognized_keys' ? issue.keys.join(', ') : (issue?.path.join('.') ?? 'input');
-  throw new AppError('usage', `"${name}" does not take "${where.slice(0, 80)}": ${issue?.message ?? 'it is malformed'}`, {
-    next: [`bulkhead ${OPERATIONS[name].command} --help`],
-  });
+  throw new AppError(
+    'usage',
+    `"${name}" does not take "${where.slice(0, 80)}": ${issue?.message ?? 'it is malformed'}`,
+    {
+      next: [`bulkhead ${OPERATIONS[name].command} --help`],
+    },
+  );
 }
 
 function envelopeOf(body: unknown): Envelope {
@@ -149,8 +177,13 @@ async function planView(
   request: Request<OperationName>,
 ): Promise<PlanView> {
   if (operation.effect === 'read' || operation.plan === false)
-    throw new AppError('usage', `"${operation.command}" has no plan: it ${operation.effect === 'read' ? 'changes nothing' : 'is one step'}`);
-  const compute = handlers[name].plan as ((r: Request<OperationName>) => Promise<{ plans: Plan[]; unknown?: string[] }>) | undefined;
+    throw new AppError(
+      'usage',
+      `"${operation.command}" has no plan: it ${operation.effect === 'read' ? 'changes nothing' : 'is one step'}`,
+    );
+  const compute = handlers[name].plan as
+    | ((r: Request<OperationName>) => Promise<{ plans: Plan[]; unknown?: string[] }>)
+    | undefined;
   const { plans, unknown = [] } = compute === undefined ? { plans: [] } : await compute(request);
   const steps = plans.flatMap((plan) => plan.steps.map((step) => ({ key: step.do, label: step.label })));
   return {
@@ -193,4 +226,3 @@ function recorder(
 }
 
 const describe = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error));
-

@@ -25,7 +25,11 @@ export function createPoints(parts: () => Parts): Points {
     await run(planPoint(record.id, refOf(record), newId(), now, operation), newId(), () => {});
     const at = new Date(now).toISOString().slice(11, 19);
     emit({ type: 'step', key: 'point', label: `point ${at}Z kept`, state: 'done', ms: performance.now() - started });
-    parts().log.info('point taken', { ref: refOf(record), before: operation, took: formatMs(performance.now() - started) });
+    parts().log.info('point taken', {
+      ref: refOf(record),
+      before: operation,
+      took: formatMs(performance.now() - started),
+    });
   }
 
   return {

@@ -44,7 +44,9 @@ function parseOutput(ref: string, text: string): Proposal | undefined {
     throw new AppError('bad-file', `The bulkhead.yaml of ${ref} could not be read in time, or is too large`);
   }
   if (typeof answer.error === 'string')
-    throw new AppError('bad-file', `The bulkhead.yaml of ${ref}: ${escapeText(answer.error)}`, { next: ['bulkhead help bulkhead.yaml'] });
+    throw new AppError('bad-file', `The bulkhead.yaml of ${ref}: ${escapeText(answer.error)}`, {
+      next: ['bulkhead help bulkhead.yaml'],
+    });
   if (answer.file === null || answer.file === undefined) return undefined;
   const file = parseAppFile(answer.file);
   const hooks: Record<string, string> = {};
@@ -61,7 +63,9 @@ export function hashOf(file: AppFile, hooks: Readonly<Record<string, string>>): 
 function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value ?? null);
-  const entries = Object.entries(value).filter(([, part]) => part !== undefined).sort(([a], [b]) => (a < b ? -1 : 1));
+  const entries = Object.entries(value)
+    .filter(([, part]) => part !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : 1));
   return `{${entries.map(([key, part]) => `${JSON.stringify(key)}:${canonical(part)}`).join(',')}}`;
 }
 
@@ -78,7 +82,9 @@ export function changesBetween(
 }
 
 const digests = (hooks: Readonly<Record<string, string>>): Record<string, string> =>
-  Object.fromEntries(Object.entries(hooks).map(([name, text]) => [name, createHash('sha256').update(text).digest('hex').slice(0, 16)]));
+  Object.fromEntries(
+    Object.entries(hooks).map(([name, text]) => [name, createHash('sha256').update(text).digest('hex').slice(0, 16)]),
+  );
 
 function flatten(value: unknown, prefix = '', into = new Map<string, unknown>()): Map<string, unknown> {
   if (typeof value === 'object' && value !== null && !Array.isArray(value))

@@ -40,7 +40,14 @@ export function createReaper(parts: () => Parts, times: ReaperTimes): Reaper {
 
   const record = (operation: string, target: string, outcome: string, more: unknown = null) =>
     parts().audit.append({
-      request: parts().newId(), phase: 'event', operation, target, caller: SERVICE, outcome, code: null, arguments: more,
+      request: parts().newId(),
+      phase: 'event',
+      operation,
+      target,
+      caller: SERVICE,
+      outcome,
+      code: null,
+      arguments: more,
     });
 
   async function expire(now: number): Promise<void> {
@@ -48,7 +55,14 @@ export function createReaper(parts: () => Parts, times: ReaperTimes): Reaper {
       const ref = refOf(fork);
       await parts().locks.hold([ref], async () => {
         if (parts().store.volumes.byId(fork.id)?.state !== 'ready') return;
-        const entry = { id: fork.id, trash: parts().newId(), by: 'reaper', why: 'its time was over', at: now, until: now + TRASH_KEPT };
+        const entry = {
+          id: fork.id,
+          trash: parts().newId(),
+          by: 'reaper',
+          why: 'its time was over',
+          at: now,
+          until: now + TRASH_KEPT,
+        };
         await parts().sessions.endAll(fork.id);
         await parts().run(planRemove(subject(parts(), fork), entry), parts().newId(), () => {});
         await record('fork.expire', ref, 'done');
@@ -57,13 +71,25 @@ export function createReaper(parts: () => Parts, times: ReaperTimes): Reaper {
   }
 
   async function purge(now: number): Promise<void> {
-    for (const item of parts().store.trash.list().filter((one) => (one.purgeAt ?? one.until) <= now)) await deleteItem(item);
+    for (const item of parts()
+      .store.trash.list()
+      .filter((one) => (one.purgeAt ?? one.until) <= now))
+      await deleteItem(item);
   }
 
   async function deleteItem(item: TrashRecord): Promise<void> {
-    const points = item.kind === 'app' ? parts().store.points.list(item.volume).map((point) => point.id) : [];
+    const points =
+      item.kind === 'app'
+        ? parts()
+            .store.points.list(item.volume)
+            .map((point) => point.id)
+        : [];
     await parts().locks.hold([item.ref], () =>
-      parts().run(planPurge({ trash: item.key, id: item.volume, ref: item.ref, kind: item.kind, points }), parts().newId(), () => {}),
+      parts().run(
+        planPurge({ trash: item.key, id: item.volume, ref: item.ref, kind: item.kind, points }),
+        parts().newId(),
+        () => {},
+      ),
     );
     await record('trash.expire', item.ref, 'done');
   }
@@ -80,7 +106,9 @@ export function createReaper(parts: () => Parts, times: ReaperTimes): Reaper {
     }
     if (now - belowSince < times.notice) return;
     // The trash of forks goes before any fork that lives.
-    for (const item of parts().store.trash.list().filter((one) => one.kind !== 'app')) {
+    for (const item of parts()
+      .store.trash.list()
+      .filter((one) => one.kind !== 'app')) {
       await deleteItem(item);
       return;
     }
@@ -97,7 +125,9 @@ export function createReaper(parts: () => Parts, times: ReaperTimes): Reaper {
   async function freezeAll(free: number, floor: number): Promise<void> {
     for (const fork of forks(parts())) {
       if (!parts().supervisor.running(fork.id)) continue;
-      await parts().cells.freeze(fork.id).catch(() => {});
+      await parts()
+        .cells.freeze(fork.id)
+        .catch(() => {});
       frozen.add(fork.id);
       await record('fork.freeze', refOf(fork), 'done', { free: formatBytes(free), floor: formatBytes(floor) });
     }
@@ -105,7 +135,10 @@ export function createReaper(parts: () => Parts, times: ReaperTimes): Reaper {
 
   async function thawAll(): Promise<void> {
     belowSince = undefined;
-    for (const id of frozen) await parts().cells.thaw(id).catch(() => {});
+    for (const id of frozen)
+      await parts()
+        .cells.thaw(id)
+        .catch(() => {});
     frozen.clear();
   }
 
@@ -113,8 +146,18 @@ export function createReaper(parts: () => Parts, times: ReaperTimes): Reaper {
     const ref = refOf(fork);
     await parts().locks.hold([ref], async () => {
       if (parts().store.volumes.byId(fork.id)?.state !== 'ready') return;
-      const entry = { id: fork.id, trash: parts().newId(), by: 'reaper', why: 'the pool was below its floor', at: now, until: now };
-      if (frozen.delete(fork.id)) await parts().cells.thaw(fork.id).catch(() => {});
+      const entry = {
+        id: fork.id,
+        trash: parts().newId(),
+        by: 'reaper',
+        why: 'the pool was below its floor',
+        at: now,
+        until: now,
+      };
+      if (frozen.delete(fork.id))
+        await parts()
+          .cells.thaw(fork.id)
+          .catch(() => {});
       await parts().sessions.endAll(fork.id);
       await parts().run(planEvict(subject(parts(), fork), entry), parts().newId(), () => {});
       await record('fork.evict', ref, 'done');
@@ -123,7 +166,12 @@ export function createReaper(parts: () => Parts, times: ReaperTimes): Reaper {
 
   async function all(): Promise<void> {
     const now = parts().clock();
-    for (const [what, work] of Object.entries({ floor: guardFloor, expire, purge, points: () => parts().points.forgetOld() }))
+    for (const [what, work] of Object.entries({
+      floor: guardFloor,
+      expire,
+      purge,
+      points: () => parts().points.forgetOld(),
+    }))
       await work(now).catch((error: unknown) => parts().log.error('reaper', { what, error: String(error) }));
   }
 

@@ -71,7 +71,16 @@ export function createDaemonServer(pipeline: Pipeline): DaemonServer {
       const done = limiter.enter(fd);
       try {
         const body = await readBody(request);
-        await pipeline.request({ name, channel, fd, connected: accepted.get(request.socket), body, gone: gone.signal, emit: reply.event, reply: reply.result });
+        await pipeline.request({
+          name,
+          channel,
+          fd,
+          connected: accepted.get(request.socket),
+          body,
+          gone: gone.signal,
+          emit: reply.event,
+          reply: reply.result,
+        });
       } finally {
         done();
       }
@@ -86,7 +95,10 @@ export function createDaemonServer(pipeline: Pipeline): DaemonServer {
     try {
       const name = route(request, 'GET');
       if (request.headers.upgrade !== PROTOCOL || declared(name).answer !== 'stream')
-        throw new AppError('usage', `The operation "${name}" has no stream "${String(request.headers.upgrade).slice(0, 40)}"`);
+        throw new AppError(
+          'usage',
+          `The operation "${name}" has no stream "${String(request.headers.upgrade).slice(0, 40)}"`,
+        );
       const fd = fdOf(socket as Socket);
       done = limiter.enter(fd);
       socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${PROTOCOL}\r\n\r\n`);
@@ -144,13 +156,16 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
   }
 }
 
-const tooLarge = (): AppError =>
-  new AppError('too-large', `The request is over the limit of ${BODY_LIMIT >> 10} KiB`);
+const tooLarge = (): AppError => new AppError('too-large', `The request is over the limit of ${BODY_LIMIT >> 10} KiB`);
 
 /** Any error as it is sent: what is not ours says no more than that something broke. */
 export function toBody(error: unknown): ErrorBody {
   if (error instanceof AppError) return error.body();
-  return { code: 'failed', message: 'Something went wrong in the daemon; its log has the details', next: ['bulkhead status'] };
+  return {
+    code: 'failed',
+    message: 'Something went wrong in the daemon; its log has the details',
+    next: ['bulkhead status'],
+  };
 }
 
 interface Reply {

@@ -40,7 +40,18 @@ export interface SessionsDeps {
   log: Log;
 }
 
-const SIGNALS = new Set(['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH', 'SIGCONT', 'SIGTSTP', 'SIGKILL']);
+const SIGNALS = new Set([
+  'SIGINT',
+  'SIGTERM',
+  'SIGHUP',
+  'SIGQUIT',
+  'SIGUSR1',
+  'SIGUSR2',
+  'SIGWINCH',
+  'SIGCONT',
+  'SIGTSTP',
+  'SIGKILL',
+]);
 
 export function createSessions(deps: SessionsDeps): Sessions {
   const live = new Map<Id, { cell: Id; session: Session; attached: boolean }>();
@@ -87,7 +98,8 @@ export function createSessions(deps: SessionsDeps): Sessions {
 
   const control = (session: Session, message: ClientControl): void => {
     if (message.type === 'resize') session.resize(clamp(message.rows), clamp(message.columns));
-    else if (message.type === 'signal' && SIGNALS.has(message.signal)) void session.signal(message.signal).catch(() => {});
+    else if (message.type === 'signal' && SIGNALS.has(message.signal))
+      void session.signal(message.signal).catch(() => {});
   };
 
   const orphan = (cell: Id, id: Id): void => {
@@ -112,11 +124,18 @@ export function createSessions(deps: SessionsDeps): Sessions {
     },
     async attach(record, id, owner, stream) {
       const known = deps.store.sessions.get(id);
-      const session = known?.cell === record.id && known.owner === owner && !live.has(id) ? await deps.cells.find(record.id, id) : undefined;
+      const session =
+        known?.cell === record.id && known.owner === owner && !live.has(id)
+          ? await deps.cells.find(record.id, id)
+          : undefined;
       if (session === undefined)
-        throw new AppError('not-found', `There is no session ${id} of yours in ${refOf(record)} that waits for its client`, {
-          next: [`bulkhead exec ${refOf(record)} -- CMD`],
-        });
+        throw new AppError(
+          'not-found',
+          `There is no session ${id} of yours in ${refOf(record)} that waits for its client`,
+          {
+            next: [`bulkhead exec ${refOf(record)} -- CMD`],
+          },
+        );
       return carry(record, session, stream);
     },
     async endAll(cell) {

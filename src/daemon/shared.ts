@@ -11,7 +11,8 @@ import { fileOf } from './steps.ts';
 
 /** The app or fork that a request is about; the pipeline has looked it up. */
 export function needTarget<N extends OperationName>(request: Request<N>): VolumeRecord {
-  if (request.target === undefined) throw new AppError('not-found', 'There is no such app or fork', { next: ['bulkhead ls'] });
+  if (request.target === undefined)
+    throw new AppError('not-found', 'There is no such app or fork', { next: ['bulkhead ls'] });
   return request.target;
 }
 
@@ -47,7 +48,9 @@ export function subject(parts: Parts, record: VolumeRecord): Subject {
 export async function poolRoom(parts: Parts): Promise<{ size: number; used: number; free: number; floor: number }> {
   const room = await parts.volumes.room();
   if (room === undefined)
-    throw new AppError('no-pool', 'There is no pool: none was made, or it is not mounted', { next: ['sudo bulkhead init', 'bulkhead doctor'] });
+    throw new AppError('no-pool', 'There is no pool: none was made, or it is not mounted', {
+      next: ['sudo bulkhead init', 'bulkhead doctor'],
+    });
   return { size: room.size, used: room.used, free: room.free, floor: parts.floor() };
 }
 
@@ -59,5 +62,8 @@ export function needFit(parts: Parts, file: AppFile, ref: string): void {
     .map((record) => limitsOf('fork', fileOf(parts, record.id), parts.machine).memory);
   const reason = whyNotFit(limitsOf('fork', file, parts.machine).memory, running, parts.machine);
   if (reason !== undefined)
-    throw new AppError('no-room', `Cannot start ${ref}: ${reason.message}`, { why: reason.why, next: ['bulkhead ls', 'bulkhead down FORK'] });
+    throw new AppError('no-room', `Cannot start ${ref}: ${reason.message}`, {
+      why: reason.why,
+      next: ['bulkhead ls', 'bulkhead down FORK'],
+    });
 }

@@ -58,10 +58,16 @@ async function claim(run: string): Promise<number> {
     if (stale) await rm(file, { force: true });
     if (holder !== undefined && !stale) continue;
     // `wx`: two daemons that start at once do not both get it.
-    const mine = await writeFile(file, run, { flag: 'wx', mode: 0o600 }).then(() => true, () => false);
+    const mine = await writeFile(file, run, { flag: 'wx', mode: 0o600 }).then(
+      () => true,
+      () => false,
+    );
     if (mine) return region;
   }
-  throw new AppError('no-room', `Cannot start another instance: all ${REGIONS} regions of user ids are claimed in ${CLAIMS}`);
+  throw new AppError(
+    'no-room',
+    `Cannot start another instance: all ${REGIONS} regions of user ids are claimed in ${CLAIMS}`,
+  );
 }
 
 /** Gives the region back; for uninstalling and tests. */
@@ -72,7 +78,11 @@ export async function releaseRegion(run: string): Promise<void> {
   }
 }
 
-const exists = (file: string): Promise<boolean> => stat(file).then(() => true, () => false);
+const exists = (file: string): Promise<boolean> =>
+  stat(file).then(
+    () => true,
+    () => false,
+  );
 
 interface Used {
   from: number;
@@ -82,9 +92,7 @@ interface Used {
 /** Host ids that live user namespaces or /etc/subuid hold (user_namespaces(7), subuid(5)). */
 async function rangesInUse(): Promise<Used[]> {
   const processes = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  const maps = await Promise.all(
-    processes.map((pid) => readFile(`/proc/${pid}/uid_map`, 'utf8').catch(() => '')),
-  );
+  const maps = await Promise.all(processes.map((pid) => readFile(`/proc/${pid}/uid_map`, 'utf8').catch(() => '')));
   const subuid = await readFile('/etc/subuid', 'utf8').catch(() => '');
   return [...new Set(maps)].flatMap(mapRanges).concat(subuidRanges(subuid));
 }

@@ -182,7 +182,10 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor {
       }
       await deps.keeper.adopt(cell);
       if (cell.frozen) await deps.cells.thaw(cell.id);
-      if (record.wanted === 'up' && (fileOf(record).hooks.up === undefined || (await deps.cells.alive(cell.id, cell.id)))) {
+      if (
+        record.wanted === 'up' &&
+        (fileOf(record).hooks.up === undefined || (await deps.cells.alive(cell.id, cell.id)))
+      ) {
         begin(record);
         ready(record);
       }

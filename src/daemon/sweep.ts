@@ -14,7 +14,8 @@ export async function sweep(parts: Parts): Promise<string[]> {
   const wanted = expected(parts);
   for (const place of volumes.filter((one) => !wanted.has(placeName(one)))) {
     const vouched = place.area === 'live' && (await parts.volumes.readManifest(place.id)) !== undefined;
-    if (vouched || place.area === 'point' || place.area === 'trash') said.push(`kept ${placeName(place)}, which no record knows`);
+    if (vouched || place.area === 'point' || place.area === 'trash')
+      said.push(`kept ${placeName(place)}, which no record knows`);
     else {
       await parts.volumes.purge(place);
       said.push(`deleted ${placeName(place)}, which no record knows`);

@@ -54,7 +54,14 @@ export function findRef(parts: Parts, text: string, caller: Caller): VolumeRecor
 function trashTarget(parts: Parts, name: string): Target {
   const item = parts.store.trash.byName(name);
   if (item === undefined)
-    throw new AppError('not-found', `There is nothing called "${name.slice(0, 80)}" in the trash`, { next: ['bulkhead trash ls'] });
+    throw new AppError('not-found', `There is nothing called "${name.slice(0, 80)}" in the trash`, {
+      next: ['bulkhead trash ls'],
+    });
   const record = parts.store.volumes.byId(item.volume);
-  return { kind: item.kind === 'app' ? 'app' : 'fork', name: item.ref, record: undefined, owner: record?.owner ?? null };
+  return {
+    kind: item.kind === 'app' ? 'app' : 'fork',
+    name: item.ref,
+    record: undefined,
+    owner: record?.owner ?? null,
+  };
 }

@@ -15,14 +15,28 @@ const DEADLINE = 6 * 3_600_000;
 export async function unpack(parts: Parts, record: VolumeRecord, upload: Id): Promise<void> {
   const input = parts.uploads.get(upload);
   if (input === undefined) throw new AppError('bad-archive', 'The upload was cut off');
-  const command = ['/usr/bin/tar', '--extract', '--file=-', '--directory=/app', '--numeric-owner', '--preserve-permissions', '--delay-directory-restore'];
+  const command = [
+    '/usr/bin/tar',
+    '--extract',
+    '--file=-',
+    '--directory=/app',
+    '--numeric-owner',
+    '--preserve-permissions',
+    '--delay-directory-restore',
+  ];
   const result = await parts.cells.run(
     { cell: record.id, id: parts.newId(), command, user: 'root', stdin: true, log: 0 },
     { deadline: DEADLINE, output: 64 << 10, input },
   );
-  if (input.errored !== null && input.errored !== undefined) throw new AppError('bad-archive', 'The upload was cut off');
+  if (input.errored !== null && input.errored !== undefined)
+    throw new AppError('bad-archive', 'The upload was cut off');
   if (result.code === 0 && result.cut === undefined) return;
-  const said = result.stderr.toString('utf8').trim().split('\n').slice(0, 3).map((line) => escapeText(line.slice(0, 200)));
+  const said = result.stderr
+    .toString('utf8')
+    .trim()
+    .split('\n')
+    .slice(0, 3)
+    .map((line) => escapeText(line.slice(0, 200)));
   throw new AppError('bad-archive', 'The upload could not be unpacked', { why: said.join('\n') });
 }
 

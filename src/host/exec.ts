@@ -45,14 +45,26 @@ export async function program(name: string): Promise<string> {
 }
 
 const PACKAGE: Record<string, string> = {
-  'mkfs.btrfs': 'btrfs-progs', btrfs: 'btrfs-progs', runc: 'runc', conmon: 'conmon', nft: 'nftables',
-  ip: 'iproute2', pasta: 'passt', catatonit: 'catatonit', losetup: 'mount', nsenter: 'util-linux', setfacl: 'acl',
+  'mkfs.btrfs': 'btrfs-progs',
+  btrfs: 'btrfs-progs',
+  runc: 'runc',
+  conmon: 'conmon',
+  nft: 'nftables',
+  ip: 'iproute2',
+  pasta: 'passt',
+  catatonit: 'catatonit',
+  losetup: 'mount',
+  nsenter: 'util-linux',
+  setfacl: 'acl',
 };
 
 async function locate(name: string): Promise<string> {
   for (const place of PLACES) {
     const candidate = `${place}/${name}`;
-    const usable = await access(candidate, 1).then(() => true, () => false);
+    const usable = await access(candidate, 1).then(
+      () => true,
+      () => false,
+    );
     if (usable) return candidate;
   }
   const apt = PACKAGE[name] ?? name;
@@ -74,7 +86,9 @@ export async function exec(name: string, args: readonly string[], options: ExecO
   const ms = performance.now() - started;
   const said = result.stderr.trim().split('\n').slice(-3).join(' ').slice(0, 500);
   if (result.cut === 'deadline')
-    throw new AppError('timeout', `"${name} ${args[0] ?? ''}" did not end within ${options.deadline} ms`, { why: said });
+    throw new AppError('timeout', `"${name} ${args[0] ?? ''}" did not end within ${options.deadline} ms`, {
+      why: said,
+    });
   if (result.cut === 'limit') throw new AppError('failed', `"${name}" wrote more than it may`);
   const accepted = options.accept ?? [0];
   if (!accepted.includes(result.code))
@@ -86,7 +100,11 @@ export async function exec(name: string, args: readonly string[], options: ExecO
 export async function start(
   name: string,
   args: readonly string[],
-  options: { stdio: import('node:child_process').StdioOptions; environment?: Record<string, string>; detached?: boolean },
+  options: {
+    stdio: import('node:child_process').StdioOptions;
+    environment?: Record<string, string>;
+    detached?: boolean;
+  },
 ): Promise<ChildProcess> {
   const file = await program(name);
   return spawn(file, args, {

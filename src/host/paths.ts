@@ -26,7 +26,10 @@ const INSTANCE = /^[a-z0-9][a-z0-9-]{0,20}$/;
 export function pathsOf(instance: string | undefined): Paths {
   const name = instance ?? '';
   if (name !== '' && !INSTANCE.test(name))
-    throw new AppError('bad-name', `Cannot use "${name.slice(0, 40)}" as an instance: use 1 to 21 lower-case letters, digits and hyphens`);
+    throw new AppError(
+      'bad-name',
+      `Cannot use "${name.slice(0, 40)}" as an instance: use 1 to 21 lower-case letters, digits and hyphens`,
+    );
   const suffix = name === '' ? '' : `-${name}`;
   const state = `/var/lib/bulkhead${suffix}`;
   const run = `/run/bulkhead${suffix}`;

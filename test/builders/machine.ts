@@ -45,7 +45,12 @@ export function run(
     child.on('close', (code, signal) => {
       clearTimeout(timer);
       const text = (chunks: Buffer[]): string => Buffer.concat(chunks).toString('utf8');
-      resolve({ code: code ?? (signal === null ? -1 : 128), stdout: text(out), stderr: text(err), ms: performance.now() - started });
+      resolve({
+        code: code ?? (signal === null ? -1 : 128),
+        stdout: text(out),
+        stderr: text(err),
+        ms: performance.now() - started,
+      });
     });
   });
 }
@@ -96,7 +101,9 @@ export interface Person {
 let made = 0;
 
 /** Makes a machine. `size`: bytes of its pool as `--size` takes it. */
-export async function makeMachine(options: { size?: string; floor?: string; env?: Record<string, string>; persons?: number } = {}): Promise<Machine> {
+export async function makeMachine(
+  options: { size?: string; floor?: string; env?: Record<string, string>; persons?: number } = {},
+): Promise<Machine> {
   made += 1;
   const instance = `t${process.pid}-${made}`;
   const paths = pathsOf(instance);
@@ -114,19 +121,29 @@ export async function makeMachine(options: { size?: string; floor?: string; env?
     json: async <T>(...args: string[]): Promise<T> => {
       const ran = await machine.cli(...args, '--json');
       const last = JSON.parse(ran.stdout.trim().split('\n').at(-1) ?? '{}') as { result?: T };
-      if (ran.code !== 0 || last.result === undefined) throw new Error(`${args.join(' ')} ended with ${ran.code}:\n${ran.stdout}${ran.stderr}${log}`);
+      if (ran.code !== 0 || last.result === undefined)
+        throw new Error(`${args.join(' ')} ended with ${ran.code}:\n${ran.stdout}${ran.stderr}${log}`);
       return last.result;
     },
     code: () => codes.next(),
     async start(env = {}) {
       log = '';
-      const child = spawn(BULKHEAD, ['daemon'], { env: { ...base, BULKHEAD_TEST: '1', ...options.env, ...env }, stdio: ['ignore', 'ignore', 'pipe'], cwd: '/' });
+      const child = spawn(BULKHEAD, ['daemon'], {
+        env: { ...base, BULKHEAD_TEST: '1', ...options.env, ...env },
+        stdio: ['ignore', 'ignore', 'pipe'],
+        cwd: '/',
+      });
       child.stderr?.on('data', (chunk: Buffer) => (log += chunk.toString('utf8')));
       machine.daemon = child;
-      await waitFor(async () => {
-        if (child.exitCode !== null || child.signalCode !== null) throw new Error(`the daemon ended at its start:\n${log}`);
-        return log.includes('bulkheadd answers');
-      }, 30_000, () => log);
+      await waitFor(
+        async () => {
+          if (child.exitCode !== null || child.signalCode !== null)
+            throw new Error(`the daemon ended at its start:\n${log}`);
+          return log.includes('bulkheadd answers');
+        },
+        30_000,
+        () => log,
+      );
     },
     async stop(signal = 'SIGTERM') {
       const { daemon } = machine;
@@ -138,7 +155,11 @@ export async function makeMachine(options: { size?: string; floor?: string; env?
       clearTimeout(late);
     },
     async endCells() {
-      const cells = createRuncCells({ paths, networks: createNetworks({ paths }), program: { node: process.execPath, bundle: path.join(ROOT, 'dist') } });
+      const cells = createRuncCells({
+        paths,
+        networks: createNetworks({ paths }),
+        program: { node: process.execPath, bundle: path.join(ROOT, 'dist') },
+      });
       for (const cell of await cells.list()) await cells.stop(cell.id);
     },
     log: () => log,
@@ -146,7 +167,15 @@ export async function makeMachine(options: { size?: string; floor?: string; env?
   };
   await machine.start();
   try {
-    await enrol(machine, codes, ['init', '--size', options.size ?? '1G', '--floor', options.floor ?? '64M', '--person', 'root']);
+    await enrol(machine, codes, [
+      'init',
+      '--size',
+      options.size ?? '1G',
+      '--floor',
+      options.floor ?? '64M',
+      '--person',
+      'root',
+    ]);
     if ((options.persons ?? 1) > 1) await enrolMore(machine, codes, options.persons ?? 1);
   } catch (error) {
     await machine.remove();
@@ -157,8 +186,11 @@ export async function makeMachine(options: { size?: string; floor?: string; env?
 
 async function enrol(machine: Machine, codes: Codes, args: string[]): Promise<void> {
   const ran = await machine.cli(...args, '--json');
-  const last = JSON.parse(ran.stdout.trim().split('\n').at(-1) ?? '{}') as { result?: { uri: string; recovery: string[] } };
-  if (ran.code !== 0 || last.result === undefined) throw new Error(`init ended with ${ran.code}:\n${ran.stdout}${ran.stderr}${machine.log()}`);
+  const last = JSON.parse(ran.stdout.trim().split('\n').at(-1) ?? '{}') as {
+    result?: { uri: string; recovery: string[] };
+  };
+  if (ran.code !== 0 || last.result === undefined)
+    throw new Error(`init ended with ${ran.code}:\n${ran.stdout}${ran.stderr}${machine.log()}`);
   machine.uri = last.result.uri;
   codes.add(last.result.uri, last.result.recovery);
   const answer = await post(machine.paths.socket, 'machine.confirm', { input: {}, code: codes.newest() });
@@ -167,7 +199,10 @@ async function enrol(machine: Machine, codes: Codes, args: string[]): Promise<vo
 
 /** More persons are more codes: one code is good once, and there are three of each in half a minute. */
 async function enrolMore(machine: Machine, codes: Codes, count: number): Promise<void> {
-  const users = (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => line.split(':')[0] ?? '').filter((name) => name !== '' && name !== 'root');
+  const users = (await readFile('/etc/passwd', 'utf8'))
+    .split('\n')
+    .map((line) => line.split(':')[0] ?? '')
+    .filter((name) => name !== '' && name !== 'root');
   const person = await machine.person();
   for (const user of users.slice(0, count - 1)) {
     const ran = await person.converse(`${BULKHEAD} init --person ${user} --code ${await codes.next()}`, (output) => {
@@ -251,21 +286,33 @@ async function signIn(machine: Machine, env: NodeJS.ProcessEnv): Promise<Person>
 /** An interactive bash on a terminal, as a person has it; nobody has signed in there yet. */
 export async function openShell(env: NodeJS.ProcessEnv, codes: () => Promise<string>): Promise<Person> {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'bulkhead-person-'));
-  const clean = Object.fromEntries(Object.entries(env).filter(([name]) => !/CLAUDE|AGENT|CURSOR|GEMINI|CODEX/.test(name)));
-  const child = spawn('/usr/bin/script', ['--quiet', '--flush', '--command', '/bin/bash --norc --noprofile -i', '/dev/null'], {
-    env: { ...clean, PS1: '$ ', TERM: 'xterm', HISTFILE: '' },
-    stdio: ['pipe', 'ignore', 'ignore'],
-    cwd: '/',
-  });
+  const clean = Object.fromEntries(
+    Object.entries(env).filter(([name]) => !/CLAUDE|AGENT|CURSOR|GEMINI|CODEX/.test(name)),
+  );
+  const child = spawn(
+    '/usr/bin/script',
+    ['--quiet', '--flush', '--command', '/bin/bash --norc --noprofile -i', '/dev/null'],
+    {
+      env: { ...clean, PS1: '$ ', TERM: 'xterm', HISTFILE: '' },
+      stdio: ['pipe', 'ignore', 'ignore'],
+      cwd: '/',
+    },
+  );
   // A test that fails leaves its person sitting there; that must not keep the test's process.
   child.unref();
   (child.stdin as unknown as { unref?: () => void }).unref?.();
   let count = 0;
-  const type = async (line: string, deadline = 60_000, answer?: (output: string) => string | undefined): Promise<Ran> => {
+  const type = async (
+    line: string,
+    deadline = 60_000,
+    answer?: (output: string) => string | undefined,
+  ): Promise<Ran> => {
     count += 1;
     const file = (name: string): string => path.join(directory, `${count}.${name}`);
     const started = performance.now();
-    child.stdin.write(`${line} >${file('out')} 2>${file('err')}; echo $? >${file('tmp')}; mv ${file('tmp')} ${file('code')}\n`);
+    child.stdin.write(
+      `${line} >${file('out')} 2>${file('err')}; echo $? >${file('tmp')}; mv ${file('tmp')} ${file('code')}\n`,
+    );
     const text = (name: string): Promise<string> => readFile(file(name), 'utf8').catch(() => '');
     let asked = answer === undefined;
     const look = async (): Promise<string | undefined> => {
@@ -277,7 +324,12 @@ export async function openShell(env: NodeJS.ProcessEnv, codes: () => Promise<str
       return (await text('code')) || undefined;
     };
     const code = await waitFor(look, deadline, () => `the command did not end: ${line}`);
-    return { code: Number(code), stdout: await text('out'), stderr: await text('err'), ms: performance.now() - started };
+    return {
+      code: Number(code),
+      stdout: await text('out'),
+      stderr: await text('err'),
+      ms: performance.now() - started,
+    };
   };
   const pid = Number((await type('echo $$')).stdout);
   return {
@@ -287,7 +339,9 @@ export async function openShell(env: NodeJS.ProcessEnv, codes: () => Promise<str
     bulkhead: (args, deadline) => type(`${BULKHEAD} ${args}`, deadline),
     async create(name, tree) {
       const code = await codes();
-      const ran = await type(`${BULKHEAD} create ${name} --from ${tree}`, undefined, (output) => (output.includes('asks for') ? code : undefined));
+      const ran = await type(`${BULKHEAD} create ${name} --from ${tree}`, undefined, (output) =>
+        output.includes('asks for') ? code : undefined,
+      );
       if (ran.code !== 0) throw new Error(`create ${name} ended with ${ran.code}:\n${ran.stdout}${ran.stderr}`);
     },
     async leave() {
@@ -301,7 +355,11 @@ export async function openShell(env: NodeJS.ProcessEnv, codes: () => Promise<str
 }
 
 /** Polls until there is a value; throws at the deadline with what `say` says. */
-export async function waitFor<T>(look: () => Promise<T | undefined | false> | T | undefined | false, deadline = 10_000, say: () => string = () => ''): Promise<T> {
+export async function waitFor<T>(
+  look: () => Promise<T | undefined | false> | T | undefined | false,
+  deadline = 10_000,
+  say: () => string = () => '',
+): Promise<T> {
   const end = performance.now() + deadline;
   for (;;) {
     const value = await look();
@@ -313,7 +371,9 @@ export async function waitFor<T>(look: () => Promise<T | undefined | false> | T 
 
 async function remove(machine: Machine): Promise<void> {
   await machine.stop('SIGKILL');
-  await run(path.join(ROOT, '.tools/node'), [path.join(ROOT, 'scripts/remove-instance.ts'), machine.instance], { deadline: 60_000 });
+  await run(path.join(ROOT, '.tools/node'), [path.join(ROOT, 'scripts/remove-instance.ts'), machine.instance], {
+    deadline: 60_000,
+  });
 }
 
 /** Writes a small tree for `create --from`; keys are paths, values are contents. */

@@ -11,7 +11,8 @@ import { makeMachine, makeTree, waitFor, type Machine } from '../builders/machin
  * `--plan` prints, so a step that is added later is killed at as well.
  */
 const HOOKS = {
-  'bulkhead.yaml': 'hooks: { up: ./up.sh, health: ./health.sh, down: ./down.sh }\nfork: { prepare: ./prepare.sh, cleanup: ./cleanup.sh, limits: { memory: 256MiB } }\n',
+  'bulkhead.yaml':
+    'hooks: { up: ./up.sh, health: ./health.sh, down: ./down.sh }\nfork: { prepare: ./prepare.sh, cleanup: ./cleanup.sh, limits: { memory: 256MiB } }\n',
   'up.sh': '#!/bin/sh\nsleep 1000 &\n',
   'health.sh': '#!/bin/sh\ntrue\n',
   'down.sh': '#!/bin/sh\ntrue\n',
@@ -119,7 +120,11 @@ for (const one of CASES)
       await one.given();
       await writeFile(path.join(machine.paths.run, 'kill-at'), at);
       await agent(...(await words(one.ask)));
-      await waitFor(() => machine.daemon.signalCode !== null, 5000, () => `${at} is a step of the plan, and was never reached\n${machine.log()}`);
+      await waitFor(
+        () => machine.daemon.signalCode !== null,
+        5000,
+        () => `${at} is a step of the plan, and was never reached\n${machine.log()}`,
+      );
       await rm(path.join(machine.paths.run, 'kill-at'));
       await machine.start();
       await invariants(at);
@@ -129,7 +134,11 @@ for (const one of CASES)
 /** docs/design/invariants.md, in the order that it has. */
 async function invariants(at: string): Promise<void> {
   const say = `${at}\n${machine.log()}`;
-  await waitFor(async () => (await state('shop')) === 'up', 20_000, () => `production is up again after ${say}`);
+  await waitFor(
+    async () => (await state('shop')) === 'up',
+    20_000,
+    () => `production is up again after ${say}`,
+  );
   const list = await machine.json<{ volumes: { ref: string; id: string; kind: string; state: string }[] }>('ls');
   for (const one of list.volumes) assert.notEqual(one.state, 'making', `${one.ref} is half-made after ${say}`);
   // No ready fork without data, and none that was not prepared.
@@ -139,10 +148,13 @@ async function invariants(at: string): Promise<void> {
   }
   // No data without a record: everything on the pool is known.
   const status = await machine.json<{ recovered: string[] }>('status');
-  for (const text of status.recovered) assert.doesNotMatch(text, /which no record knows|missing from the pool|could not be/, say);
+  for (const text of status.recovered)
+    assert.doesNotMatch(text, /which no record knows|missing from the pool|could not be/, say);
   const trash = await machine.json<{ items: { id: string }[] }>('trash', 'ls');
   const known = new Set([...list.volumes, ...trash.items].map((one) => one.id));
-  for (const place of await pool()) if (place.area === 'live' || place.area === 'base') assert.ok(known.has(place.id), `${place.area} ${place.id} after ${say}`);
+  for (const place of await pool())
+    if (place.area === 'live' || place.area === 'base')
+      assert.ok(known.has(place.id), `${place.area} ${place.id} after ${say}`);
   // Nothing leaked: a cell for each that runs, no more.
   const cells = await readdir(`/sys/fs/cgroup/unified/${machine.paths.cgroup}/forks`).catch(() => []);
   for (const id of cells.filter((name) => name.length === 36)) assert.ok(known.has(id), `a cell of ${id} after ${say}`);
@@ -155,5 +167,7 @@ async function state(ref: string): Promise<string | undefined> {
 
 /** What lies on the pool, read past the daemon. */
 async function pool() {
-  return createBtrfsVolumes({ paths: machine.paths }).list().catch(() => []);
+  return createBtrfsVolumes({ paths: machine.paths })
+    .list()
+    .catch(() => []);
 }

@@ -42,7 +42,12 @@ async function seen(ref: string): Promise<Seen | undefined> {
   return volumes.find((one) => one.ref === ref);
 }
 
-const isUp = (ref: string) => waitFor(async () => (await seen(ref))?.state === 'up', 15_000, () => `${ref} is up\n${machine.log()}`);
+const isUp = (ref: string) =>
+  waitFor(
+    async () => (await seen(ref))?.state === 'up',
+    15_000,
+    () => `${ref} is up\n${machine.log()}`,
+  );
 
 async function mainProcess(): Promise<number> {
   const { processes } = await machine.json<{ processes: { command: string; pid: number }[] }>('ps', 'shop');
@@ -56,7 +61,11 @@ test('what up started is listed, and what it wrote is logged', async () => {
 
 test('production that ends by itself is started again, and that is said', async () => {
   await demand(`exec shop -- kill ${await mainProcess()}`);
-  await waitFor(async () => ((await seen('shop'))?.state === 'failed' ? true : undefined), 5000, () => 'it is seen to have ended');
+  await waitFor(
+    async () => ((await seen('shop'))?.state === 'failed' ? true : undefined),
+    5000,
+    () => 'it is seen to have ended',
+  );
   assert.match((await seen('shop'))?.note ?? '', /next start in 1 s/);
   await isUp('shop');
   assert.match(await demand('audit log -n 20'), /ended by themselves/);
@@ -92,9 +101,17 @@ test('a session ends whole when its client is gone', async () => {
     const { processes } = await machine.json<{ processes: { command: string }[] }>('ps', 'shop:s');
     return processes.filter((one) => one.command.startsWith('sleep 77')).length;
   };
-  await waitFor(async () => (await count()) === 3, 10_000, () => 'all three run');
+  await waitFor(
+    async () => (await count()) === 3,
+    10_000,
+    () => 'all three run',
+  );
   client.kill('SIGKILL');
-  await waitFor(async () => (await count()) === 0, 5000, () => 'none is left');
+  await waitFor(
+    async () => (await count()) === 0,
+    5000,
+    () => 'none is left',
+  );
 });
 
 test('an attached session survives a restart of the daemon, with its exit code', async () => {
@@ -114,9 +131,16 @@ test('an attached session survives a restart of the daemon, with its exit code',
 
 test('a fork goes to the trash when its time is over', async () => {
   assert.equal((await machine.cli('fork', 'shop:short', '--ttl', '2s')).code, 0);
-  await waitFor(async () => (await seen('shop:short')) === undefined, 15_000, () => 'it is gone');
+  await waitFor(
+    async () => (await seen('shop:short')) === undefined,
+    15_000,
+    () => 'it is gone',
+  );
   const { items } = await machine.json<{ items: { name: string; why: string }[] }>('trash', 'ls');
-  assert.ok(items.some((item) => item.name === 'shop:short' && /time was over/.test(item.why)), JSON.stringify(items));
+  assert.ok(
+    items.some((item) => item.name === 'shop:short' && /time was over/.test(item.why)),
+    JSON.stringify(items),
+  );
 });
 
 test('a fork that would not fit beside the others is refused, with figures', async () => {
@@ -134,5 +158,6 @@ test('SIGTERM in the middle of an operation leaves nothing half-made', async () 
   await machine.start();
   const found = await seen('shop:term');
   assert.ok(found === undefined || found.state !== 'making', JSON.stringify(found));
-  if (found !== undefined) assert.equal((await machine.cli('exec', 'shop:term', '--', 'test', '-s', '/app/up.sh')).code, 0);
+  if (found !== undefined)
+    assert.equal((await machine.cli('exec', 'shop:term', '--', 'test', '-s', '/app/up.sh')).code, 0);
 });

@@ -68,7 +68,12 @@ test('exec keeps stdout, stderr and the exit code apart, and carries stdin', asy
   assert.deepEqual([ran.code, ran.stdout, ran.stderr], [7, 'out\n', 'err\n']);
   const echoed = await machine.cliWith(
     { env: { ...process.env, BULKHEAD_INSTANCE: machine.instance, ...agent }, input: 'x'.repeat(300_000) },
-    'exec', '-i', 'shop:fix', '--', 'wc', '-c',
+    'exec',
+    '-i',
+    'shop:fix',
+    '--',
+    'wc',
+    '-c',
   );
   assert.equal(echoed.stdout.trim(), '300000', echoed.stderr);
 });
@@ -84,7 +89,9 @@ test('rm moves to the trash, and restore brings it back', async () => {
 test('a change to production has a point before it, and a fork of the point shows the old state', async () => {
   const changed = await person.bulkhead(`exec shop -- sh -c 'echo changed > /app/readme.txt'`);
   assert.equal(changed.code, 0, changed.stderr);
-  const points = JSON.parse((await person.bulkhead('points shop --json')).stdout) as { result?: { points: { name: string }[] } };
+  const points = JSON.parse((await person.bulkhead('points shop --json')).stdout) as {
+    result?: { points: { name: string }[] };
+  };
   const name = points.result?.points.at(-1)?.name;
   assert.ok(name, 'there is a point');
   const looked = await person.bulkhead(`fork shop:look --from ${name}`);
@@ -99,8 +106,12 @@ test('the audit log is intact, and finds a record that was changed', async () =>
 });
 
 test('a terminal is a terminal', async () => {
-  const ran = await run('/usr/bin/script', ['-qec', `${BULKHEAD} exec -it shop:fix -- sh -c 'tty; stty size'`, '/dev/null'], {
-    env: { ...process.env, BULKHEAD_INSTANCE: machine.instance, ...agent },
-  });
+  const ran = await run(
+    '/usr/bin/script',
+    ['-qec', `${BULKHEAD} exec -it shop:fix -- sh -c 'tty; stty size'`, '/dev/null'],
+    {
+      env: { ...process.env, BULKHEAD_INSTANCE: machine.instance, ...agent },
+    },
+  );
   assert.match(ran.stdout, /\/dev\/pts\/\d+/, ran.stdout + ran.stderr);
 });

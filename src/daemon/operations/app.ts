@@ -43,7 +43,10 @@ async function describe(parts: Parts, id: VolumeRecord['id'], filled: boolean) {
   await parts.supervisor.ensureCell(made);
   try {
     const { files, bytes } = await measure(parts, made);
-    const proposal = await readProposal(parts, made).then((found) => found !== undefined, () => true);
+    const proposal = await readProposal(parts, made).then(
+      (found) => found !== undefined,
+      () => true,
+    );
     return { ref, id, files, bytes, proposal };
   } finally {
     await parts.supervisor.stopCell(made, false);
@@ -52,7 +55,9 @@ async function describe(parts: Parts, id: VolumeRecord['id'], filled: boolean) {
 
 function newApp({ parts, input, caller }: Request<'app.create'>): Steps['record.make'] {
   if (parts.store.volumes.byRef(input.name, null) !== undefined)
-    throw new AppError('exists', `Cannot create "${input.name}": an app of that name exists`, { next: [`bulkhead ls ${input.name}`] });
+    throw new AppError('exists', `Cannot create "${input.name}": an app of that name exists`, {
+      next: [`bulkhead ls ${input.name}`],
+    });
   return {
     id: parts.newId(),
     app: input.name,
@@ -70,9 +75,13 @@ function newApp({ parts, input, caller }: Request<'app.create'>): Steps['record.
 }
 
 const full = (name: string, free: number, floor: number): AppError =>
-  new AppError('pool-full', `Cannot create "${name}": the pool has ${free} bytes free, and ${floor} are kept for production`, {
-    next: ['bulkhead ls', 'bulkhead trash ls'],
-  });
+  new AppError(
+    'pool-full',
+    `Cannot create "${name}": the pool has ${free} bytes free, and ${floor} are kept for production`,
+    {
+      next: ['bulkhead ls', 'bulkhead trash ls'],
+    },
+  );
 
 export const list: Handler<'app.list'> = {
   async run({ parts, input, caller }) {
@@ -83,7 +92,9 @@ export const list: Handler<'app.list'> = {
       .filter((record) => input.ref === undefined || record.app === input.ref || refOf(record) === input.ref);
     if (input.ref !== undefined && all.length === 0)
       throw new AppError('not-found', `There is no app or fork "${input.ref.slice(0, 80)}"`, { next: ['bulkhead ls'] });
-    const usage = await parts.volumes.usage(all.map(({ id }) => ({ area: 'live', id }))).catch(() => new Map<string, number>());
+    const usage = await parts.volumes
+      .usage(all.map(({ id }) => ({ area: 'live', id })))
+      .catch(() => new Map<string, number>());
     const pool = await poolRoom(parts).catch(() => null);
     return { volumes: all.toSorted(byTree).map((record) => view(parts, record, usage)), pool };
   },

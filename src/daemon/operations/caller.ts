@@ -12,7 +12,10 @@ export const show: Handler<'caller.show'> = {
       pid: caller.pid,
       channel: caller.kind === 'cell' ? "the cell's own socket" : 'the local socket',
       agent: caller.kind === 'unproven' ? caller.agent : null,
-      evidence: [...caller.evidence, ...(caller.kind === 'unproven' && typeof caller.uncovered === 'string' ? [caller.uncovered] : [])],
+      evidence: [
+        ...caller.evidence,
+        ...(caller.kind === 'unproven' && typeof caller.uncovered === 'string' ? [caller.uncovered] : []),
+      ],
       until: caller.kind === 'person' ? new Date(caller.until).toISOString() : null,
       ...describeRights(parts, caller),
     };

@@ -46,7 +46,10 @@ export const down: Handler<'cell.down'> = {
   },
 };
 
-async function start({ parts, id, emit }: Request<'cell.up' | 'cell.restart'>, record: VolumeRecord): Promise<StepTime[]> {
+async function start(
+  { parts, id, emit }: Request<'cell.up' | 'cell.restart'>,
+  record: VolumeRecord,
+): Promise<StepTime[]> {
   if (record.kind === 'fork') needFit(parts, fileOf(parts, record.id), refOf(record));
   parts.supervisor.begin(record);
   try {
@@ -98,7 +101,8 @@ export const logs: Handler<'cell.logs'> = {
     const record = needTarget(request);
     if (stream === undefined) throw new AppError('usage', 'Logs are a stream');
     const write = (line: LogLine) => stream.write(line.stream === 'stdout' ? 1 : 2, Buffer.from(`${line.text}\n`));
-    for (const line of await parts.cells.log(record.id, record.id, Math.min(input.lines ?? LINES, 100_000))) await write(line);
+    for (const line of await parts.cells.log(record.id, record.id, Math.min(input.lines ?? LINES, 100_000)))
+      await write(line);
     if (input.follow === true) await follow(parts, record.id, stream.gone, write);
     return {};
   },

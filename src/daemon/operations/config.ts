@@ -33,14 +33,23 @@ export const accept: Handler<'config.accept'> = {
     const record = needTarget(request);
     const ref = refOf(record);
     if (record.kind !== 'app')
-      throw new AppError('wrong-state', `"${ref}" is a fork: what counts for it is the accepted file of "${record.app}"`, {
-        next: [`bulkhead config diff ${record.app}`],
-      });
+      throw new AppError(
+        'wrong-state',
+        `"${ref}" is a fork: what counts for it is the accepted file of "${record.app}"`,
+        {
+          next: [`bulkhead config diff ${record.app}`],
+        },
+      );
     return holdTarget(request, async () => {
       const proposal = await readProposal(parts, record);
-      if (proposal === undefined) throw new AppError('not-found', `There is no bulkhead.yaml in "${ref}"`, { next: ['bulkhead help bulkhead.yaml'] });
+      if (proposal === undefined)
+        throw new AppError('not-found', `There is no bulkhead.yaml in "${ref}"`, {
+          next: ['bulkhead help bulkhead.yaml'],
+        });
       if (input.hash !== undefined && input.hash !== proposal.hash)
-        throw new AppError('wrong-state', `The bulkhead.yaml of "${ref}" has changed since it was shown`, { next: [`bulkhead config diff ${ref}`] });
+        throw new AppError('wrong-state', `The bulkhead.yaml of "${ref}" has changed since it was shown`, {
+          next: [`bulkhead config diff ${ref}`],
+        });
       parts.store.accepted.put({ id: record.id, ...proposal, by: callerName(caller), at: parts.clock() });
       return { ref, hash: proposal.hash };
     });

@@ -58,7 +58,13 @@ export const create: Handler<'fork.create'> = {
 };
 
 function forkSubject(parts: Parts, record: Steps['record.make'], source: VolumeRecord) {
-  return { id: record.id, ref: `${record.app}:${record.tag ?? ''}`, kind: 'fork' as const, file: fileOf(parts, source.id), running: false };
+  return {
+    id: record.id,
+    ref: `${record.app}:${record.tag ?? ''}`,
+    kind: 'fork' as const,
+    file: fileOf(parts, source.id),
+    running: false,
+  };
 }
 
 async function bringUp(parts: Parts, record: VolumeRecord, { id, emit }: Pick<Request<'fork.create'>, 'id' | 'emit'>) {
@@ -74,16 +80,27 @@ async function bringUp(parts: Parts, record: VolumeRecord, { id, emit }: Pick<Re
 }
 
 /** Everything about the new fork, before anything is done. */
-async function decide(request: Request<'fork.create'>): Promise<{ record: Steps['record.make']; source: Source; prepare: boolean }> {
+async function decide(
+  request: Request<'fork.create'>,
+): Promise<{ record: Steps['record.make']; source: Source; prepare: boolean }> {
   const { parts, input, caller } = request;
   const wanted = parseRef(input.ref);
   const source = findSource(request, wanted.app);
   const room = await poolRoom(parts);
   if (room.free < room.floor)
-    throw new AppError('pool-full', `Cannot fork "${source.name}": the pool has ${formatBytes(room.free)} free, and ${formatBytes(room.floor)} are kept for production`, {
-      next: ['bulkhead ls', 'bulkhead rm FORK', 'bulkhead trash ls'],
-    });
-  const tags = new Set(parts.store.volumes.list().filter((one) => one.app === wanted.app).map((one) => one.tag ?? ''));
+    throw new AppError(
+      'pool-full',
+      `Cannot fork "${source.name}": the pool has ${formatBytes(room.free)} free, and ${formatBytes(room.floor)} are kept for production`,
+      {
+        next: ['bulkhead ls', 'bulkhead rm FORK', 'bulkhead trash ls'],
+      },
+    );
+  const tags = new Set(
+    parts.store.volumes
+      .list()
+      .filter((one) => one.app === wanted.app)
+      .map((one) => one.tag ?? ''),
+  );
   const tag = wanted.tag ?? inventTag(tags, parts.random);
   if (tags.has(tag)) throw taken(`${wanted.app}:${tag}`);
   const file = fileOf(parts, source.record.id);
@@ -107,13 +124,19 @@ async function decide(request: Request<'fork.create'>): Promise<{ record: Steps[
 }
 
 function findSource({ parts, input, caller }: Request<'fork.create'>, app: string): Source {
-  const live = (record: VolumeRecord): Source => ({ record, place: { area: 'live', id: record.id }, name: refOf(record) });
+  const live = (record: VolumeRecord): Source => ({
+    record,
+    place: { area: 'live', id: record.id },
+    name: refOf(record),
+  });
   if (input.from === undefined) return live(findRef(parts, app, caller));
   const owner = findRef(parts, app, caller);
   const point = parts.store.points.find(owner.id, input.from);
   if (point !== undefined) return { record: owner, place: { area: 'point', id: point.id }, name: point.name };
   if (input.from.includes('@'))
-    throw new AppError('not-found', `There is no point ${quote(input.from)} of "${app}"`, { next: [`bulkhead points ${app}`] });
+    throw new AppError('not-found', `There is no point ${quote(input.from)} of "${app}"`, {
+      next: [`bulkhead points ${app}`],
+    });
   const from = findRef(parts, input.from, caller);
   if (from.app === app) return live(from);
   throw new AppError('usage', `Cannot make a fork of "${app}" from "${input.from}": it belongs to another app`, {
@@ -138,7 +161,9 @@ function capOf(asked: number | undefined, file: number | undefined, person: bool
 }
 
 const taken = (ref: string): AppError =>
-  new AppError('exists', `Cannot fork as "${ref}": a fork of that name exists`, { next: [`bulkhead fork ${ref.split(':')[0]}`, 'bulkhead ls'] });
+  new AppError('exists', `Cannot fork as "${ref}": a fork of that name exists`, {
+    next: [`bulkhead fork ${ref.split(':')[0]}`, 'bulkhead ls'],
+  });
 
 export const reset: Handler<'fork.reset'> = {
   async plan(request) {

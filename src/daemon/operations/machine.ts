@@ -19,7 +19,8 @@ export const init: Handler<'machine.init'> = {
       const size = await sizeFor(request);
       if ((await parts.volumes.room()) === undefined) await parts.run(planPool(size, input.device ?? null), id, emit);
       const room = await parts.volumes.room();
-      if (room === undefined) throw new AppError('no-pool', 'The pool was made and is not mounted', { next: ['bulkhead doctor'] });
+      if (room === undefined)
+        throw new AppError('no-pool', 'The pool was made and is not mounted', { next: ['bulkhead doctor'] });
       if (input.floor !== undefined || parts.store.meta.get('floor') === undefined)
         parts.store.meta.set('floor', String(floorFor(input.floor, room.size)));
       const person = input.person ?? parts.userBehind(caller);
@@ -35,20 +36,27 @@ async function sizeFor({ parts, input }: Request<'machine.init'>): Promise<numbe
   const free = disk.bavail * disk.bsize;
   const size = input.size ?? Math.min(SIZE_MOST, Math.floor(free / 2 / GIB) * GIB);
   if (size >= SIZE_LEAST) return size;
-  throw new AppError('no-room', `Cannot make a pool of ${formatBytes(size)}: ${formatBytes(SIZE_LEAST)} is the least, and the disk has ${formatBytes(free)} free`, {
-    next: ['sudo bulkhead init --size 10G', 'sudo bulkhead init --device /dev/sdX'],
-  });
+  throw new AppError(
+    'no-room',
+    `Cannot make a pool of ${formatBytes(size)}: ${formatBytes(SIZE_LEAST)} is the least, and the disk has ${formatBytes(free)} free`,
+    {
+      next: ['sudo bulkhead init --size 10G', 'sudo bulkhead init --device /dev/sdX'],
+    },
+  );
 }
 
 /** A tenth of the pool, between 64 MiB and 20 GiB; less than half of it in any case. */
 function floorFor(asked: number | undefined, size: number): number {
   if (asked === undefined) return Math.min(20 * GIB, Math.max(64 << 20, Math.floor(size / 10)));
   if (asked <= size / 2) return asked;
-  throw new AppError('usage', `Cannot keep ${formatBytes(asked)} of a pool of ${formatBytes(size)} free: half of it is the most`);
+  throw new AppError(
+    'usage',
+    `Cannot keep ${formatBytes(asked)} of a pool of ${formatBytes(size)} free: half of it is the most`,
+  );
 }
 
 export const confirm: Handler<'machine.confirm'> = {
-  run: async ({ parts, caller }) => ({ person: await parts.factors.confirmed(caller) }),
+  run: async ({ parts, caller }) => ({ person: parts.factors.confirmed(caller) }),
 };
 
 export const doctor: Handler<'machine.doctor'> = {
@@ -78,7 +86,9 @@ export const status: Handler<'machine.status'> = {
 function notes(parts: Parts, pool: { free: number; floor: number } | null): string[] {
   const said: string[] = [];
   if (pool !== null && pool.free < pool.floor)
-    said.push(`the pool is below its floor: ${formatBytes(pool.free)} free, ${formatBytes(pool.floor)} kept; forks are frozen and go next`);
+    said.push(
+      `the pool is below its floor: ${formatBytes(pool.free)} free, ${formatBytes(pool.floor)} kept; forks are frozen and go next`,
+    );
   for (const record of parts.store.volumes.list()) {
     const { state, note } = parts.supervisor.state(record.id);
     if (record.kind === 'app' && state === 'failed') said.push(`${record.app} is down: ${note ?? 'it failed'}`);

@@ -11,7 +11,9 @@ export const list: Handler<'point.list'> = {
     const { parts } = request;
     const record = needTarget(request);
     if (record.kind !== 'app')
-      throw new AppError('wrong-state', `"${refOf(record)}" is a fork: points are taken of apps`, { next: [`bulkhead points ${record.app}`] });
+      throw new AppError('wrong-state', `"${refOf(record)}" is a fork: points are taken of apps`, {
+        next: [`bulkhead points ${record.app}`],
+      });
     const points = parts.store.points.list(record.id);
     const changes = await parts.audit.read({
       lines: LOOK_BACK,
@@ -23,7 +25,10 @@ export const list: Handler<'point.list'> = {
         name: point.name,
         created: new Date(point.at).toISOString(),
         after: changes
-          .filter((entry) => Date.parse(entry.at) >= point.at && (index === 0 || Date.parse(entry.at) < (points[index - 1]?.at ?? 0)))
+          .filter(
+            (entry) =>
+              Date.parse(entry.at) >= point.at && (index === 0 || Date.parse(entry.at) < (points[index - 1]?.at ?? 0)),
+          )
           .map((entry) => ({ operation: entry.operation, caller: entry.caller.name, at: entry.at })),
       })),
     };

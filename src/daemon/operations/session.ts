@@ -11,7 +11,9 @@ export const exec: Handler<'session.exec'> = {
     const record = needTarget(request);
     if (stream === undefined) throw new AppError('usage', 'A session is a stream');
     if (input.command.length === 0)
-      throw new AppError('usage', 'There is no command to run', { next: [`bulkhead exec ${refOf(record)} -- ls`, `bulkhead shell ${refOf(record)}`] });
+      throw new AppError('usage', 'There is no command to run', {
+        next: [`bulkhead exec ${refOf(record)} -- ls`, `bulkhead shell ${refOf(record)}`],
+      });
     parts.locks.demandFree(refOf(record));
     await parts.supervisor.ensureCell(record);
     const code = await parts.sessions.start(record, ownerOf(caller), stream, {
@@ -19,7 +21,10 @@ export const exec: Handler<'session.exec'> = {
       stdin: input.interactive === true,
       ...(input.directory === undefined ? {} : { directory: input.directory }),
       ...(input.terminal === true
-        ? { terminal: { rows: input.rows ?? 24, columns: input.columns ?? 80 }, environment: { TERM: input.term ?? 'xterm' } }
+        ? {
+            terminal: { rows: input.rows ?? 24, columns: input.columns ?? 80 },
+            environment: { TERM: input.term ?? 'xterm' },
+          }
         : {}),
     });
     return { code };
@@ -31,7 +36,8 @@ export const attach: Handler<'session.attach'> = {
     const { parts, input, stream, caller } = request;
     const record = needTarget(request);
     const session = parseId(input.session);
-    if (stream === undefined || session === undefined) throw new AppError('usage', 'A session is a stream, and has a UUID');
+    if (stream === undefined || session === undefined)
+      throw new AppError('usage', 'A session is a stream, and has a UUID');
     return { code: await parts.sessions.attach(record, session, ownerOf(caller), stream) };
   },
 };

@@ -11,7 +11,9 @@ import type { Parts } from '../parts.ts';
 export const list: Handler<'trash.list'> = {
   async run({ parts, caller }) {
     const items = parts.store.trash.list().filter((item) => caller.kind !== 'cell' || item.volume === caller.cell);
-    const usage = await parts.volumes.usage(items.map(({ key }) => ({ area: 'trash', id: key }))).catch(() => new Map<string, number>());
+    const usage = await parts.volumes
+      .usage(items.map(({ key }) => ({ area: 'trash', id: key })))
+      .catch(() => new Map<string, number>());
     return {
       items: items.map((item) => ({
         name: item.name,
@@ -44,14 +46,21 @@ export const restore: Handler<'trash.restore'> = {
 function restorePlan({ parts, input }: Request<'trash.restore'>): Plan {
   const item = needItem(parts, input.name);
   if (item.kind === 'content')
-    throw new AppError('wrong-state', `"${item.name}" is the old content of a fork that was reset; it cannot take its place again`, {
-      next: [`bulkhead fork ${parseRef(item.ref).app} --from ${item.ref}`],
-    });
+    throw new AppError(
+      'wrong-state',
+      `"${item.name}" is the old content of a fork that was reset; it cannot take its place again`,
+      {
+        next: [`bulkhead fork ${parseRef(item.ref).app} --from ${item.ref}`],
+      },
+    );
   const text = input.as ?? item.ref;
   const ref = parseRef(text);
   const whole = parseRef(item.ref);
   if ((ref.tag === undefined) !== (whole.tag === undefined) || (ref.tag !== undefined && ref.app !== whole.app))
-    throw new AppError('usage', `Cannot restore "${item.ref}" as "${text}": ${whole.tag === undefined ? 'an app needs a name without a tag' : `a fork of ${whole.app} stays one`}`);
+    throw new AppError(
+      'usage',
+      `Cannot restore "${item.ref}" as "${text}": ${whole.tag === undefined ? 'an app needs a name without a tag' : `a fork of ${whole.app} stays one`}`,
+    );
   if (parts.store.volumes.byRef(ref.app, ref.tag ?? null) !== undefined)
     throw new AppError('exists', `Cannot restore "${item.ref}" as "${text}": the name is taken`, {
       next: [`bulkhead trash restore ${item.name} --as ${text}${text.includes(':') ? '-old' : '-old'}`],
@@ -72,5 +81,7 @@ export const purge: Handler<'trash.purge'> = {
 function needItem(parts: Parts, name: string): TrashRecord {
   const item = parts.store.trash.byName(name);
   if (item !== undefined) return item;
-  throw new AppError('not-found', `There is nothing called "${name.slice(0, 80)}" in the trash`, { next: ['bulkhead trash ls'] });
+  throw new AppError('not-found', `There is nothing called "${name.slice(0, 80)}" in the trash`, {
+    next: ['bulkhead trash ls'],
+  });
 }
