@@ -51,7 +51,7 @@ export async function production({ show, stage, results }: Parts): Promise<{ ter
 
 /** The app as the person has it before there is any Bulkhead. */
 function writeApp({ directory, who, port }: Stage): void {
-  const shop = `${directory}/home/shop`;
+  const shop = `${directory}/house/shop`;
   cpSync(`${ROOT}drills/pocketos/app`, shop, { recursive: true });
   writeFileSync(`${shop}/bulkhead.yaml`, readFileSync(`${shop}/bulkhead.yaml`, 'utf8').replace('@PORT@', String(port)));
   for (const name of ['', ...readdirSync(shop, { recursive: true, encoding: 'utf8' })])

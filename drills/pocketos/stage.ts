@@ -44,9 +44,9 @@ export async function openStage(): Promise<Stage> {
   const directory = stageOf(instance);
   const user = userOf(process.env['SUDO_USER'] ?? 'nobody');
   const sweeper = startSweeper(instance);
-  for (const path of [directory, `${directory}/bin`, `${directory}/checkout`, `${directory}/home`])
+  for (const path of [directory, `${directory}/bin`, `${directory}/checkout`, `${directory}/house`])
     mkdirSync(path, { mode: 0o755 });
-  chownSync(`${directory}/home`, user.uid, user.gid);
+  chownSync(`${directory}/house`, user.uid, user.gid);
   const checkout = `${directory}/checkout`;
   must('mount', ['--bind', '--make-private', ROOT, checkout]);
   must('mount', ['-o', 'remount,bind,ro', checkout]);
@@ -55,7 +55,7 @@ export async function openStage(): Promise<Stage> {
   const environment = [
     `BULKHEAD_INSTANCE=${instance}`,
     `PATH=${directory}/bin:/usr/bin:/bin`,
-    `HOME=${directory}/home`,
+    `HOME=${directory}/house`,
     `USER=${user.name}`,
     'LANG=C.UTF-8',
     'NO_COLOR=1',
