@@ -65,7 +65,7 @@ async function enrol({ show, stage }: Pick<Parts, 'show' | 'stage'>): Promise<()
   const terminal = await openTerminal(stage.root);
   let phone: (() => Promise<string>) | undefined;
   const read = (text: string): Promise<string> => {
-    phone = createPhone(/or type: ([A-Z2-7]+)/.exec(text)?.[1] ?? '');
+    phone = createPhone((/or type it: ([A-Z2-7 ]+)/.exec(text)?.[1] ?? '').replaceAll(' ', ''));
     return phone();
   };
   const typed = await terminal.type(line, [[/Code from the phone: *$/, read]]);

@@ -206,7 +206,7 @@ async function enrolMore(machine: Machine, codes: Codes, count: number): Promise
   const person = await machine.person();
   for (const user of users.slice(0, count - 1)) {
     const ran = await person.converse(`${BULKHEAD} init --person ${user} --code ${await codes.next()}`, (output) => {
-      const secret = /or type: ([A-Z2-7]+)/.exec(output)?.[1];
+      const secret = /or type it: ([A-Z2-7 ]+)\n/.exec(output)?.[1]?.replaceAll(' ', '');
       if (secret === undefined) return undefined;
       codes.add(`otpauth://totp/Bulkhead:${user}?secret=${secret}`, []);
       return codes.newest();
