@@ -83,12 +83,15 @@ export interface Machine {
   remove(): Promise<void>;
 }
 
+/** What is typed, from what a command has said so far; undefined: not yet. */
+type Answer = (output: string) => string | undefined;
+
 /** An interactive shell on a terminal of its own. */
 export interface Person {
   /** Types a command line, and waits until it has ended. */
   run(line: string, deadline?: number): Promise<Ran>;
-  /** The same, and types an answer once the output so far is enough to give it. */
-  converse(line: string, answer: (output: string) => string | undefined): Promise<Ran>;
+  /** The same, and types each answer in turn, once what was said so far is enough to give it. */
+  converse(line: string, answers: readonly Answer[], deadline?: number): Promise<Ran>;
   /** Makes an app from a directory, and accepts its bulkhead.yaml with a code when it is shown. Throws when that fails. */
   create(name: string, tree: string): Promise<void>;
   /** Types `bulkhead ARGS`. */
@@ -205,12 +208,16 @@ async function enrolMore(machine: Machine, codes: Codes, count: number): Promise
     .filter((name) => name !== '' && name !== 'root');
   const person = await machine.person();
   for (const user of users.slice(0, count - 1)) {
-    const ran = await person.converse(`${BULKHEAD} init --person ${user} --code ${await codes.next()}`, (output) => {
-      const secret = /or type it: ([A-Z2-7 ]+)\n/.exec(output)?.[1]?.replaceAll(' ', '');
-      if (secret === undefined) return undefined;
-      codes.add(`otpauth://totp/Bulkhead:${user}?secret=${secret}`, []);
-      return codes.newest();
-    });
+    const own = await codes.next();
+    const ran = await person.converse(`${BULKHEAD} init --person ${user}`, [
+      (output) => (output.includes('needs a pool') ? own : undefined),
+      (output) => {
+        const secret = /or type it: ([A-Z2-7 ]+)\n/.exec(output)?.[1]?.replaceAll(' ', '');
+        if (secret === undefined) return undefined;
+        codes.add(`otpauth://totp/Bulkhead:${user}?secret=${secret}`, []);
+        return codes.newest();
+      },
+    ]);
     if (ran.code !== 0) throw new Error(`init of ${user} ended with ${ran.code}:\n${ran.stdout}${ran.stderr}`);
   }
   await person.leave();
@@ -302,11 +309,7 @@ export async function openShell(env: NodeJS.ProcessEnv, codes: () => Promise<str
   child.unref();
   (child.stdin as unknown as { unref?: () => void }).unref?.();
   let count = 0;
-  const type = async (
-    line: string,
-    deadline = 60_000,
-    answer?: (output: string) => string | undefined,
-  ): Promise<Ran> => {
+  const type = async (line: string, deadline = 60_000, answers: readonly Answer[] = []): Promise<Ran> => {
     count += 1;
     const file = (name: string): string => path.join(directory, `${count}.${name}`);
     const started = performance.now();
@@ -314,16 +317,18 @@ export async function openShell(env: NodeJS.ProcessEnv, codes: () => Promise<str
       `${line} >${file('out')} 2>${file('err')}; echo $? >${file('tmp')}; mv ${file('tmp')} ${file('code')}\n`,
     );
     const text = (name: string): Promise<string> => readFile(file(name), 'utf8').catch(() => '');
-    let asked = answer === undefined;
+    const left = [...answers];
+    let said = '';
     const look = async (): Promise<string | undefined> => {
-      const said = asked ? undefined : answer?.(await text('out'));
-      if (said !== undefined) {
-        asked = true;
-        child.stdin.write(`${said}\n`);
+      said = `${await text('out')}${await text('err')}`;
+      const answer = left[0]?.(said);
+      if (answer !== undefined) {
+        left.shift();
+        child.stdin.write(`${answer}\n`);
       }
       return (await text('code')) || undefined;
     };
-    const code = await waitFor(look, deadline, () => `the command did not end: ${line}`);
+    const code = await waitFor(look, deadline, () => `the command did not end: ${line}\n${said}`);
     return {
       code: Number(code),
       stdout: await text('out'),
@@ -335,13 +340,13 @@ export async function openShell(env: NodeJS.ProcessEnv, codes: () => Promise<str
   return {
     pid,
     run: (line, deadline) => type(line, deadline),
-    converse: (line, answer) => type(line, undefined, answer),
+    converse: (line, answers, deadline) => type(line, deadline, answers),
     bulkhead: (args, deadline) => type(`${BULKHEAD} ${args}`, deadline),
     async create(name, tree) {
       const code = await codes();
-      const ran = await type(`${BULKHEAD} create ${name} --from ${tree}`, undefined, (output) =>
-        output.includes('asks for') ? code : undefined,
-      );
+      const ran = await type(`${BULKHEAD} create ${name} --from ${tree}`, undefined, [
+        (output) => (output.includes('asks for') ? code : undefined),
+      ]);
       if (ran.code !== 0) throw new Error(`create ${name} ended with ${ran.code}:\n${ran.stdout}${ran.stderr}`);
     },
     async leave() {
