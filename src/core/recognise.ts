@@ -72,7 +72,10 @@ export function recognise(chain: readonly Seen[]): Recognition {
   const strong = findings.filter((finding) => finding.strength === 'strong');
   const named = strong.find((finding) => finding.agent !== 'agent') ?? strong[0];
   const agent = named?.agent ?? null;
-  const unread = chain.filter((seen) => !seen.readable).map((seen) => `process ${seen.pid} could not be read`);
+  // The first process is nobody's agent: that it cannot be read (in a container, say) tells a person nothing.
+  const unread = chain
+    .filter((seen) => !seen.readable && seen.pid !== 1)
+    .map((seen) => `process ${seen.pid} could not be read`);
   return {
     agent,
     evidence: [

@@ -75,7 +75,7 @@ function production(question: Question, caller: Unproven, rule: Rule | undefined
   if (caller.agent !== null)
     return {
       message: `${name} is production, and you are not signed in as a person`,
-      why: `${looks(caller)} Work in a fork: it is a full copy, takes milliseconds, and nothing in it can reach production.`,
+      why: `${looks(caller)}\nWork in a fork: it is a full copy, takes milliseconds, and nothing in it can reach production.`,
       next: forkLines(question),
     };
   const message = `${verb} production needs a signed-in person: ${name} is production`;
