@@ -81,7 +81,8 @@ export function createPipeline(parts: Parts, handlers: Handlers): Pipeline {
       if (envelope.plan) return { plan: await planView(handlers, name, operation, target, request) };
       if (verdict.needsFactor) await parts.factors.demand(caller, envelope.code, operation, target);
       await note.intent();
-      if (verdict.point && target.record !== undefined) await parts.points.before(target.record, name, io.emit);
+      if (verdict.point && target.record !== undefined)
+        await parts.points.before(target.record, { operation: name, request: id }, io.emit);
       const result = await (handlers[name].run as (r: Request<OperationName>) => Promise<unknown>)(request);
       await note.outcome('done', null);
       return { result };

@@ -9,7 +9,7 @@ export interface PointRecord {
   /** `shop@20261129T142903Z`. */
   name: string;
   at: number;
-  /** The operation that it was taken before. */
+  /** The operation that it was taken before, and the request's UUID. */
   before: string;
 }
 

@@ -1,4 +1,5 @@
 import { AppError } from '../../contract/errors.ts';
+import { changesAfter } from '../../core/point-history.ts';
 import { refOf } from '../cell-spec.ts';
 import type { Handler } from '../handler.ts';
 import { needTarget } from '../shared.ts';
@@ -15,21 +16,21 @@ export const list: Handler<'point.list'> = {
         next: [`bulkhead points ${record.app}`],
       });
     const points = parts.store.points.list(record.id);
-    const changes = await parts.audit.read({
+    const recorded = await parts.audit.read({
       lines: LOOK_BACK,
       keep: (entry) => entry.target === refOf(record) && entry.phase === 'intent',
     });
+    const changes = recorded.map((entry) => ({ request: entry.request, at: Date.parse(entry.at), entry }));
     return {
       points: points.map((point, index) => ({
         id: point.id,
         name: point.name,
         created: new Date(point.at).toISOString(),
-        after: changes
-          .filter(
-            (entry) =>
-              Date.parse(entry.at) >= point.at && (index === 0 || Date.parse(entry.at) < (points[index - 1]?.at ?? 0)),
-          )
-          .map((entry) => ({ operation: entry.operation, caller: entry.caller.name, at: entry.at })),
+        after: changesAfter(point, points[index - 1], changes).map(({ entry }) => ({
+          operation: entry.operation,
+          caller: entry.caller.name,
+          at: entry.at,
+        })),
       })),
     };
   },
