@@ -42,7 +42,7 @@ export interface Cells {
   forget(id: Id): Promise<void>;
   /** What all forks together may use at the most; bytes and processors. */
   ceiling(limits: { memory?: number; cpus?: number }): Promise<void>;
-  /** Lets go of everything that keeps this process busy; cells and sessions go on. */
+  /** Lets go of everything that keeps this process busy; cells and sessions go on. Where there are none, nothing stays. */
   close(): Promise<void>;
 }
 

@@ -85,7 +85,10 @@ export function createRuncCells(deps: RuncCellsDeps): Cells {
     follow: (cell, session, signal, line, after) => followLog(places.log(cell, session), signal, line, after),
     forget: (id) => removeLogs(places.logs(id)),
     ceiling: async (limits) => lifecycle.ceiling(limits),
-    close: async () => thread?.quit(),
+    close: async () => {
+      thread?.quit();
+      lifecycle.tidy();
+    },
   };
 }
 

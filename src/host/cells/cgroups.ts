@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, readdirSync, statfsSync, watch, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, statfsSync, watch, writeFileSync } from 'node:fs';
 import { rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { AppError } from '../../contract/errors.ts';
@@ -16,6 +16,8 @@ export interface Cgroups {
   makeIn(parent: string, name: string): void;
   /** Takes a group away with all below it, once nothing lives in it. Nothing there is a success. */
   remove(group: string): Promise<void>;
+  /** The same at once, and only where nothing lives in it and none is below it. */
+  removeIfEmpty(group: string): void;
   exists(group: string): boolean;
   /** Where the v2 tree has it. */
   directory(group: string): string;
@@ -101,6 +103,10 @@ export function createCgroups(root = ROOT): Cgroups {
       await Promise.all(trees.map((tree) => removeTree(path.join(tree, group))));
       tellRemoved(group);
     },
+    removeIfEmpty: (group) => {
+      if (!populated(group) && directories(at(group)).length === 0)
+        for (const tree of trees) removeEmpty(path.join(tree, group));
+    },
     kill: (group) => {
       if (existsSync(at(group))) set(at(group, 'cgroup.kill'), 1);
     },
@@ -178,6 +184,14 @@ function directories(directory: string): string[] {
       .map((entry) => entry.name);
   } catch {
     return [];
+  }
+}
+
+function removeEmpty(directory: string): void {
+  try {
+    rmdirSync(directory);
+  } catch (error) {
+    if (!['ENOENT', 'EBUSY'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
   }
 }
 

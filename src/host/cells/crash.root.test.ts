@@ -6,7 +6,9 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { makeCell } from '../../../test/builders/cell.ts';
+import { AppError } from '../../contract/errors.ts';
 import type { Id } from '../../core/ids.ts';
+import type { CellSpec } from '../cells.ts';
 import { createCgroups } from './cgroups.ts';
 import { placesOf } from './places.ts';
 
@@ -157,3 +159,47 @@ test('a cell whose first process was killed counts as down, and is started again
   await bench.cells.stop(id);
   await nothingLeft();
 });
+
+test('cells that start and stop at the same time do not take away what they share', { timeout: 60_000 }, async () => {
+  const specs = [0, 1, 2].map((at) => ({
+    ...bench.spec,
+    id: randomUUID() as Id,
+    idBase: bench.spec.idBase + (at + 1) * 0x10000,
+  }));
+  const cycle = async (spec: CellSpec): Promise<void> => {
+    for (let round = 0; round < 4; round++) {
+      await bench.cells.start(spec);
+      const command = {
+        cell: spec.id,
+        id: randomUUID() as Id,
+        command: ['echo', 'here'],
+        user: 'agent',
+        stdin: false,
+        log: 0,
+      } as const;
+      const result = await bench.cells.run(command, { deadline: 10_000, output: 100 });
+      assert.equal(result.stdout.toString(), 'here\n');
+      await bench.cells.stop(spec.id);
+    }
+  };
+  await Promise.all(specs.map(cycle));
+  await nothingLeft();
+});
+
+test(
+  'a session that is opened while its cell stops fails clearly, and leaves nothing',
+  { timeout: 60_000 },
+  async () => {
+    for (const ms of [0, 3, 8, 15]) {
+      await bench.cells.start(bench.spec);
+      const opening = bench.run('sleep 10').then(
+        (result) => result.code,
+        (error: unknown) => (error instanceof AppError ? error.code : error),
+      );
+      await new Promise((resolve) => setTimeout(resolve, ms));
+      await bench.cells.stop(id);
+      assert.ok([137, 'wrong-state', 'failed'].includes((await opening) as number | string), String(await opening));
+      await nothingLeft();
+    }
+  },
+);

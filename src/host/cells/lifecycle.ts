@@ -1,5 +1,5 @@
-import { chmodSync, existsSync, mkdirSync } from 'node:fs';
-import { readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { chmodSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { AppError } from '../../contract/errors.ts';
 import { parseId, type Id } from '../../core/ids.ts';
@@ -32,6 +32,10 @@ export const FIRST_ID = 0x70000000;
 /** A cell's number, from its id range. */
 export const slotOf = (idBase: number): number => (idBase - FIRST_ID) >>> 16;
 
+/** Of each other's time on the processors when both want all of it: production has twenty times as much. */
+const PRODUCTION_WEIGHT = 1000;
+const FORK_WEIGHT = 50;
+
 const DEADLINE = 30_000;
 const KILL_WAIT = 10_000;
 
@@ -41,6 +45,19 @@ export function createLifecycle(deps: LifecycleDeps) {
   const parentOf = (role: CellSpec['role']): string =>
     path.join(paths.cgroup, role === 'production' ? 'production' : 'forks');
   const runc = (id: Id, args: readonly string[]) => runtime(places.runtime, runtimeLog(places.cell(id)), [...args, id]);
+
+  // Applied again at each start: the group of all forks goes with the last of them.
+  let forksCeiling: { memory?: number; cpus?: number } = {};
+  const limitParent = (role: CellSpec['role']): void =>
+    cgroups.limit(
+      parentOf(role),
+      role === 'production' ? { weight: PRODUCTION_WEIGHT } : { weight: FORK_WEIGHT, ...forksCeiling },
+    );
+  /** In v1 a group may not be given more of the processors than the one above it. */
+  const withinCeiling = (spec: CellSpec): CellSpec['limits'] =>
+    spec.role === 'production'
+      ? spec.limits
+      : { ...spec.limits, cpus: Math.min(spec.limits.cpus, forksCeiling.cpus ?? spec.limits.cpus) };
 
   const isUp = (record: CellRecord | undefined): record is CellRecord =>
     record?.state === 'up' && cgroups.processes(record.cgroup).includes(record.pid);
@@ -59,7 +76,6 @@ export function createLifecycle(deps: LifecycleDeps) {
 
   const make = async (spec: CellSpec, began: number): Promise<CellTimes> => {
     const sources = await checkPaths(spec, paths);
-    await prepareRoot(places);
     const bundle = places.cell(spec.id);
     const record: CellRecord = {
       id: spec.id,
@@ -71,6 +87,8 @@ export function createLifecycle(deps: LifecycleDeps) {
       environment: spec.environment,
       paths: spec.paths,
     };
+    // In one go, without an await: so the end of the last other cell cannot take the root away in between.
+    prepareRoot(places);
     mkdirSync(bundle);
     chmodSync(bundle, 0o711);
     await writeRecord(places, record);
@@ -85,13 +103,13 @@ export function createLifecycle(deps: LifecycleDeps) {
   const writeBundle = async (spec: CellSpec, sources: ReadonlyMap<string, string>): Promise<void> => {
     const { program } = deps;
     const bundle = places.cell(spec.id);
-    cgroups.limit(parentOf(spec.role), { weight: spec.role === 'production' ? 1000 : 50 });
+    limitParent(spec.role);
     const { resolver } = networks;
     const resolvers = spec.network.kind === 'none' ? [resolver.fork] : resolver.production;
     mkdirSync(places.sessions(spec.id), { mode: 0o700 });
     await writeRootfs({ spec, bundle, resolvers, cli: 'bulkhead.cjs' });
     const config = bundleConfig({
-      spec,
+      spec: { ...spec, limits: withinCeiling(spec) },
       bundle,
       sources,
       app: places.mount(spec.id),
@@ -137,7 +155,7 @@ export function createLifecycle(deps: LifecycleDeps) {
     await unmountAndRemove(places.mount(id));
     // Nothing of a cell's is mounted below it in this namespace: the one mount that was has its own directory.
     await rm(places.cell(id), { recursive: true, force: true });
-    await tidy(deps);
+    tidy(deps);
   };
 
   const list = async (): Promise<RunningCell[]> => {
@@ -166,21 +184,21 @@ export function createLifecycle(deps: LifecycleDeps) {
       .map((role) => path.join(parentOf(role), id))
       .find((group) => cgroups.exists(group));
 
-  const ceiling = (limits: { memory?: number; cpus?: number }): void => cgroups.limit(parentOf('fork'), limits);
+  const ceiling = (limits: { memory?: number; cpus?: number }): void => {
+    forksCeiling = limits;
+    limitParent('fork');
+  };
 
-  return { start, stop, list, running, groupOf, ceiling };
+  return { start, stop, list, running, groupOf, ceiling, tidy: () => tidy(deps) };
 }
 
-/** Takes away what all cells share, when the last one has gone. */
-async function tidy({ places, cgroups, paths }: LifecycleDeps): Promise<void> {
-  const left = existsSync(places.root) ? await readdir(places.root) : [];
+/** Takes away what all cells share, when there are none. In one go, as no cell may begin meanwhile. */
+function tidy({ places, cgroups, paths }: LifecycleDeps): void {
+  const left = existsSync(places.root) ? readdirSync(places.root) : [];
   if (left.some((name) => !name.startsWith('.'))) return;
-  if (isMounted(places.root)) await unmount(places.root);
-  for (const role of ['production', 'forks']) {
-    const group = path.join(paths.cgroup, role);
-    if (cgroups.children(group).length === 0) await cgroups.remove(group);
-  }
-  if (cgroups.children(paths.cgroup).length === 0) await cgroups.remove(paths.cgroup);
+  if (existsSync(places.root) && isMounted(places.root)) unmount(places.root);
+  for (const group of [path.join(paths.cgroup, 'production'), path.join(paths.cgroup, 'forks'), paths.cgroup])
+    cgroups.removeIfEmpty(group);
 }
 
 /** Resolves when nothing lives in a group. Throws `timeout`. */

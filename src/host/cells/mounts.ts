@@ -1,5 +1,5 @@
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
-import { lstat, mkdir, rmdir, writeFile } from 'node:fs/promises';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { mkdir, rmdir, writeFile } from 'node:fs/promises';
 import { once } from 'node:events';
 import { AppError } from '../../contract/errors.ts';
 import { start } from '../exec.ts';
@@ -46,7 +46,7 @@ export function isMounted(directory: string): boolean {
  * since `/run` is often mounted `noexec`, which would hold for the hooks bound
  * from it. Private, so that no mount in it spreads to another namespace.
  */
-export async function prepareRoot(places: Places): Promise<void> {
+export function prepareRoot(places: Places): void {
   mkdirSync(places.root, { recursive: true, mode: 0o711 });
   if (!isMounted(places.root)) {
     const options = text(`mode=711,size=${TMPFS_SIZE}`);
@@ -54,7 +54,7 @@ export async function prepareRoot(places: Places): Promise<void> {
     mount('none', places.root, '', MS_PRIVATE);
   }
   for (const directory of [places.mounts, places.runtime, places.temporary])
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
 }
 
 function mount(source: string, target: string, type: string, flags: number, data?: Buffer): void {
@@ -63,23 +63,19 @@ function mount(source: string, target: string, type: string, flags: number, data
   call('syscall', `mount ${target}`, SYS.mount, a, b, c, flags, data === undefined ? 0 : addressOf(data), 0);
 }
 
-/** Takes a mount away, also when it is in use. Nothing mounted is a success. */
-export async function unmount(target: string): Promise<void> {
+/** Takes away what is mounted on `target`, all layers, also when it is in use. Nothing mounted is a success. */
+export function unmount(target: string): void {
   const name = text(target);
   const flags = MNT_DETACH | UMOUNT_NOFOLLOW;
-  const found = await lstat(target).then(
-    () => true,
-    () => false,
-  );
-  if (!found) return;
-  const result = tryCall('syscall', SYS.umount2, addressOf(name), flags, 0, 0, 0, 0);
-  if (result < 0 && result !== EINVAL && result !== ENOENT)
+  let result = existsSync(target) ? 0 : ENOENT;
+  while (result === 0) result = tryCall('syscall', SYS.umount2, addressOf(name), flags, 0, 0, 0, 0);
+  if (result !== EINVAL && result !== ENOENT)
     throw new AppError('failed', `Cannot unmount "${target}": errno ${-result}`);
 }
 
 /** Takes away the mount at `target` and the directory under it; only an empty one goes, so data under a mount cannot. */
 export async function unmountAndRemove(target: string): Promise<void> {
-  await unmount(target);
+  unmount(target);
   await rmdir(target).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;
   });

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { AppError } from '../../contract/errors.ts';
 import type { SessionSpec } from '../cells.ts';
 
 /** The user that sessions run as, inside a cell. */
@@ -82,6 +83,21 @@ function environment(spec: SessionSpec, context: ProcessContext): string[] {
   return Object.entries(variables).map(([name, value]) => `${name}=${value}`);
 }
 
+/** Where sessions begin. */
+const HOME_DIRECTORY = '/app';
+
+/**
+ * The runtime itself is never sent to a directory that a session names: by
+ * `/proc/self/fd/N`, also behind a link, it led out of the walls (CVE-2024-21626).
+ * Within them `env` goes there; it ends with 125 where there is no such directory.
+ */
+function inDirectory({ command, directory }: SessionSpec): readonly string[] {
+  if (directory === undefined || directory === HOME_DIRECTORY) return command;
+  if (command[0]?.includes('='))
+    throw new AppError('usage', 'Cannot run a command with "=" in its name in another directory');
+  return ['/usr/bin/env', `--chdir=${directory}`, '--', ...command];
+}
+
 /** The process of a session. */
 export function sessionProcess(spec: SessionSpec, context: ProcessContext): OciProcess {
   const agent = spec.user === 'agent';
@@ -90,9 +106,9 @@ export function sessionProcess(spec: SessionSpec, context: ProcessContext): OciP
     terminal: size !== undefined,
     ...(size === undefined ? {} : { consoleSize: { height: size.rows, width: size.columns } }),
     user: agent ? { uid: AGENT.uid, gid: AGENT.gid, additionalGids: [DOCKER_GID] } : { uid: 0, gid: 0 },
-    args: spec.command,
+    args: inDirectory(spec),
     env: environment(spec, context),
-    cwd: spec.directory ?? '/app',
+    cwd: HOME_DIRECTORY,
     capabilities: capabilities(agent ? [] : UNPACKING),
     rlimits: rlimits(),
     noNewPrivileges: true,

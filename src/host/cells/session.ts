@@ -2,6 +2,7 @@ import { closeSync, constants, mkdirSync, openSync, readFileSync, writeFileSync,
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { PassThrough, Readable, Writable } from 'node:stream';
+import { AppError } from '../../contract/errors.ts';
 import type { Id } from '../../core/ids.ts';
 import type { Session } from '../cells.ts';
 import type { Attachment } from './attach.ts';
@@ -128,8 +129,14 @@ function resize(directory: string, rows: number, columns: number): void {
   }
 }
 
-/** Writes what the supervisor needs of a session into its directory. */
+/** Writes what the supervisor needs of a session into its directory. Throws `wrong-state` where its cell is gone. */
 export function writeSessionFiles(directory: string, process: object): void {
-  mkdirSync(path.join(directory, 'exit'), { recursive: true, mode: 0o700 });
+  try {
+    // Not its parents: they go with the cell, and must not come back after it.
+    mkdirSync(directory, { mode: 0o700 });
+  } catch (error) {
+    throw new AppError('wrong-state', 'The cell is not running', { next: ['bulkhead up'], cause: error });
+  }
+  mkdirSync(path.join(directory, 'exit'), { mode: 0o700 });
   writeFileSync(path.join(directory, 'process.json'), JSON.stringify(process), { mode: 0o600 });
 }

@@ -189,15 +189,16 @@ function readDirectory(directory: string): string[] {
   return existsSync(directory) ? readdirSync(directory) : [];
 }
 
-function checkCommand({ command }: SessionSpec): void {
+function checkCommand({ command, directory }: SessionSpec): void {
   if (command.length === 0 || command[0] === '') throw new AppError('usage', 'There is no command to run');
-  if (command.some((word) => word.includes('\0'))) throw new AppError('usage', 'A command cannot contain a zero byte');
+  if ([...command, directory ?? ''].some((word) => word.includes('\0')))
+    throw new AppError('usage', 'A command cannot contain a zero byte');
 }
 
 /** As a shell says it: 127 where there is no such command, 126 where it cannot be run. */
 function failed(spec: SessionSpec, { message }: NotStarted): Session {
   const [command = ''] = spec.command;
-  if (/executable file not found|no such file or directory/.test(message) && !message.includes('chdir'))
+  if (/executable file not found|no such file or directory/.test(message))
     return createFailedSession(spec.id, 127, `bulkhead: ${command}: command not found`);
   if (/permission denied|exec format error|is a directory/.test(message))
     return createFailedSession(spec.id, 126, `bulkhead: ${command}: cannot be run`);

@@ -50,6 +50,8 @@ export async function supervise(input: SupervisorInput): Promise<Supervised | No
     stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
     environment: {
       ...SAFE_ENVIRONMENT,
+      // Times in its log: the same zone for all, so that they can be compared as text.
+      TZ: 'UTC',
       // Where it makes the socket by which the runtime hands over a terminal.
       TMPDIR: input.temporary,
       _OCI_SYNCPIPE: String(PIPE.sync),

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import type { Id } from '../../core/ids.ts';
 import { makeCell, type CellBench } from '../../../test/builders/cell.ts';
 import { AppError } from '../../contract/errors.ts';
 
@@ -139,6 +141,40 @@ test('the mount of the app is in the cell alone, and says nothing of where it co
   assert.doesNotMatch(inside, / shared:| master:/);
 });
 
+test('a directory that is named leads nowhere outside', async () => {
+  await bench.run('for i in $(seq 3 20); do ln -s /proc/self/fd/$i /app/fd$i; done');
+  const names = Array.from({ length: 18 }, (_, at) => at + 3);
+  const places = names.flatMap((fd) => [`/proc/self/fd/${fd}`, `/app/fd${fd}`]);
+  for (const directory of places) {
+    const spec = {
+      cell: bench.spec.id,
+      id: randomUUID() as Id,
+      command: ['sh', '-c', 'ls ../../../../etc'],
+      user: 'agent',
+      stdin: false,
+      log: 0,
+    } as const;
+    const result = await bench.cells.run({ ...spec, directory }, { deadline: 5000, output: 1 << 20 });
+    assert.ok(result.code === 125 || !result.stdout.toString().includes('shadow'), directory);
+  }
+  await bench.run('rm /app/fd*');
+});
+
+test('a session begins where it is told', async () => {
+  const at = async (directory: string | undefined, command: string[]) => {
+    const spec = { cell: bench.spec.id, id: randomUUID() as Id, command, user: 'agent', stdin: false, log: 0 } as const;
+    const result = await bench.cells.run(
+      { ...spec, ...(directory === undefined ? {} : { directory }) },
+      { deadline: 5000, output: 1000 },
+    );
+    return `${result.code} ${result.stdout.toString().trim()}`;
+  };
+  assert.equal(await at(undefined, ['pwd']), '0 /app');
+  assert.equal(await at('/usr/share', ['pwd']), '0 /usr/share');
+  assert.equal(await at('/none', ['pwd']), '125 ');
+  assert.equal(await at('/usr', ['no-such-command']), '127 ');
+});
+
 test('hooks are the accepted content, and run', async () => {
   assert.equal(await output('/run/bulkhead-hooks/up'), 'up');
 });
@@ -157,6 +193,25 @@ test('the processor is limited, and forks weigh less than production', async () 
   assert.ok(seconds.reduce((sum, one) => sum + one, 0) < 0.75, times);
   const shares = readFileSync(`/sys/fs/cgroup/cpu/${bench.paths.cgroup}/forks/cpu.shares`, 'utf8');
   assert.equal(shares.trim(), '512');
+});
+
+test('all forks together stay under a ceiling, which holds for those that start later', async () => {
+  const other = makeCell('ceiling', { limits: { memory: 1 << 30, cpus: 2, pids: 50 } });
+  const read = (file: string): string => readFileSync(`/sys/fs/cgroup/${file}`, 'utf8').trim();
+  try {
+    await other.cells.ceiling({ memory: 256 << 20, cpus: 1.5 });
+    for (let round = 0; round < 2; round++) {
+      await other.cells.start(other.spec);
+      const forks = `${other.paths.cgroup}/forks`;
+      assert.equal(read(`memory/${forks}/memory.limit_in_bytes`), String(256 << 20));
+      assert.equal(read(`cpu/${forks}/cpu.cfs_quota_us`), '150000');
+      assert.equal(read(`cpu/${forks}/${other.spec.id}/cpu.cfs_quota_us`), '150000');
+      assert.equal((await other.run('exec python3 -c "x = bytearray(400 << 20)"')).code, 137);
+      await other.cells.stop(other.spec.id);
+    }
+  } finally {
+    await other.remove();
+  }
 });
 
 test('an accepted directory is shown read-only; others are refused', async () => {
