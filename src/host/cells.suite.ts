@@ -109,6 +109,25 @@ export function cellsSuite(name: string, setUp: () => Promise<CellsBench>): void
     await opened.end();
   });
 
+  test(`${name}: of two that open the same session at once, one does; after its end it can be opened again`, async () => {
+    const spec = session('three');
+    const both = await Promise.allSettled([bench.cells.open(spec), bench.cells.open(spec)]);
+    assert.deepEqual(
+      both.map(({ status }) => status),
+      ['fulfilled', 'rejected'],
+    );
+    const first = await bench.cells.find(spec.cell, spec.id);
+    first?.stdout.resume();
+    first?.stderr.resume();
+    assert.equal(await first?.exit, 3);
+    await within(1000, async () => !(await bench.cells.alive(spec.cell, spec.id)));
+    const second = await bench.cells.open(spec);
+    assert.equal(await text(second.stdout), 'out\n');
+    first?.detach();
+    assert.equal(await bench.cells.find(spec.cell, spec.id), second);
+    await second.end();
+  });
+
   test(`${name}: without a session, "empty" is told at once`, async () => {
     await new Promise<void>((resolve) => void bench.cells.whenEmpty(bench.spec.id, randomUUID() as Id, resolve));
   });

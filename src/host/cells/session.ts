@@ -24,7 +24,7 @@ export interface SessionInput {
   /** Stops waiting for the exit code. */
   release: () => void;
   /** Called when this object is used no longer. */
-  gone: () => void;
+  gone: (session: Session) => void;
 }
 
 /** Sizes beyond this are refused by the supervisor. */
@@ -40,7 +40,7 @@ export function createSession(input: SessionInput): Session {
     over = true;
     attachment?.close();
     input.release();
-    input.gone();
+    input.gone(session);
   };
   const end = async (): Promise<void> => {
     // What is not read would keep the supervisor from ending.
@@ -50,7 +50,7 @@ export function createSession(input: SessionInput): Session {
     leave();
     await removeSession(cgroups, group, directory);
   };
-  return {
+  const session: Session = {
     id,
     stdin: attachment?.stdin ?? nowhere(),
     stdout: attachment?.stdout ?? Readable.from([]),
@@ -63,6 +63,7 @@ export function createSession(input: SessionInput): Session {
     end,
     detach: leave,
   };
+  return session;
 }
 
 /** Ends every process of a session and removes its files and group. Nothing left is a success. */

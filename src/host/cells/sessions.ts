@@ -37,9 +37,26 @@ const HELPER = 'helper';
 export function createSessions(deps: SessionsDeps) {
   const { places, cgroups } = deps;
   const live = new Map<string, Session>();
+  const opening = new Set<string>();
   const keyOf = (cell: Id, session: Id): string => `${cell}/${session}`;
 
+  // Another one may have taken its place by then.
+  const leave = (key: string, session: Session): void => {
+    if (live.get(key) === session) live.delete(key);
+  };
+
   const open = async (spec: SessionSpec, helper = false): Promise<Session> => {
+    const key = keyOf(spec.cell, spec.id);
+    if (opening.has(key)) throw new AppError('exists', 'There is such a session already');
+    opening.add(key);
+    try {
+      return await prepare(spec, helper);
+    } finally {
+      opening.delete(key);
+    }
+  };
+
+  const prepare = async (spec: SessionSpec, helper: boolean): Promise<Session> => {
     const record = await deps.running(spec.cell);
     checkCommand(spec);
     if (cgroups.frozen(record.cgroup))
@@ -116,7 +133,7 @@ export function createSessions(deps: SessionsDeps) {
       attachment,
       exit,
       release,
-      gone: () => live.delete(key),
+      gone: (session) => leave(key, session),
     });
     live.set(key, session);
     return session;
@@ -138,7 +155,7 @@ export function createSessions(deps: SessionsDeps) {
       attachment: adopt(directory),
       exit: awaitExit(directory, stop.signal),
       release: () => stop.abort(),
-      gone: () => live.delete(key),
+      gone: (session) => leave(key, session),
     });
     live.set(key, session);
     return session;
