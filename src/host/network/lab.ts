@@ -92,6 +92,22 @@ export async function attempt(pid: number, attempts: readonly Attempt[]): Promis
   return JSON.parse(stdout) as Outcome[];
 }
 
+/** Milliseconds in which a refusal comes: nobody waits for a time-out. */
+const AT_ONCE = 100;
+
+/** Throws unless every attempt was refused, and at once; a busy machine may hold single ones up. */
+export function allRefused(attempts: readonly Attempt[], outcomes: readonly Outcome[]): void {
+  if (outcomes.length !== attempts.length)
+    throw new Error(`${outcomes.length} outcomes of ${attempts.length} attempts`);
+  outcomes.forEach((outcome, index) => {
+    if (outcome.answer !== null || outcome.error === 'silence')
+      throw new Error(`not refused: ${JSON.stringify(attempts[index])} ${JSON.stringify(outcome)}`);
+  });
+  const times = outcomes.map((outcome) => outcome.ms).toSorted((a, b) => a - b);
+  const median = times[Math.floor(times.length / 2)] ?? 0;
+  if (median > AT_ONCE) throw new Error(`refused after ${median} ms`);
+}
+
 /** What root of a cell does to send the addresses of loopback into its way out; the answers are taken. */
 export async function reroute(pid: number): Promise<void> {
   await exec('nsenter', [`--net=/proc/${pid}/ns/net`, 'sh', '-s'], { input: REROUTE });

@@ -57,10 +57,10 @@ export function createWaysOut(deps: { run: string; cgroup: string; resolvers: ()
     return known;
   }
 
-  async function launch(cell: Id, pid: number, ports: readonly Port[]): Promise<void> {
+  async function launch(cell: Id, pid: number, ports: readonly Port[], address: readonly string[]): Promise<void> {
     const { forwarded } = deps.resolvers();
     const pasta = await program('pasta');
-    const args = [...PLAIN, ...(await outside()), ...portArguments(ports), ...forward(forwarded), String(pid)];
+    const args = [...PLAIN, ...address, ...portArguments(ports), ...forward(forwarded), String(pid)];
     cgroups.make(groupOf(cell));
     const directory = cgroups.directory(groupOf(cell));
     await fence(directory, { resolvers: forwarded === undefined ? [] : [forwarded], nowhere: GATEWAY_ADDRESS });
@@ -78,7 +78,7 @@ export function createWaysOut(deps: { run: string; cgroup: string; resolvers: ()
       child.once('exit', () => resolve(true));
       child.once('error', () => resolve(true));
     });
-    await Promise.all([ready(cell, pid, ended), mendResets(pid)]);
+    await ready(cell, pid, ended);
   }
 
   /** Waits for the default route inside the cell: the last thing that pasta makes. */
@@ -100,7 +100,11 @@ export function createWaysOut(deps: { run: string; cgroup: string; resolvers: ()
       await close(cell);
       await mustBeFree(ports);
       try {
-        await launch(cell, pid, ports);
+        const launched = launch(cell, pid, ports, []).catch((error: unknown) => {
+          if (!hasNoneToGive(error)) throw error;
+          return launch(cell, pid, ports, OWN_ADDRESS);
+        });
+        await Promise.all([launched, mendResets(pid)]);
         const missing = await firstFree(ports);
         if (missing !== undefined) throw new AppError('failed', `Cannot publish ${missing}: pasta did not get it`);
       } catch (error) {
@@ -169,42 +173,24 @@ const forward = (resolver: string | undefined): string[] =>
   resolver === undefined ? [] : ['--dns-forward', GATEWAY_ADDRESS];
 
 /**
- * pasta gives the cell the machine's address, so that it is not the machine that
- * answers there. A machine without a default route (offline, or not yet online
- * after a boot) has none to give: it gets one of its own, and published ports
+ * pasta gives the cell the machine's address, so that it is not the machine that answers
+ * there. A machine without a default route (offline, or not yet online after a boot), or
+ * with one through a tunnel, has none to give: then the cell gets this one. Published ports
  * work at once; so does the way out when the network comes, as it is ordinary sockets.
  */
-async function outside(): Promise<string[]> {
-  if (await hasDefaultRoute(process.pid, '')) return [];
-  return ['-4', '-i', 'lo', '-a', '100.127.255.1', '-n', '24', '-g', '100.127.255.254', '-M', '02:00:64:7f:ff:fe'];
-}
+const OWN_ADDRESS = '-4 -i lo -M 02:00:64:7f:ff:fe -a 100.127.255.1 -n 24 -g 100.127.255.254'.split(' ');
 
-/** Whether the network namespace of a process has a default route, by `name` (any: ''). Two files that the kernel writes. */
-async function hasDefaultRoute(pid: number, name = 'eth0'): Promise<boolean> {
+/** pasta's own words when it ends for that reason. */
+const hasNoneToGive = (error: unknown): boolean =>
+  error instanceof AppError && /External interface not usable/.test(error.why ?? '');
+
+/** Whether the network namespace of a process has a default route by eth0, in one of the families. */
+async function hasDefaultRoute(pid: number): Promise<boolean> {
   const [four, six] = await Promise.all(
     ['route', 'ipv6_route'].map((file) => readFile(`/proc/${pid}/net/${file}`, 'utf8').catch(() => '')),
   );
-  return isDefault4(four ?? '', name) || isDefault6(six ?? '', name);
-}
-
-/** Destination and mask are zero (Documentation: proc(5), /proc/net/route). */
-function isDefault4(text: string, name: string): boolean {
-  return text
-    .split('\n')
-    .slice(1)
-    .some((line) => {
-      const [device, destination, , , , , , mask] = line.split(/\s+/);
-      return destination === '00000000' && mask === '00000000' && (name === '' || device === name);
-    });
-}
-
-/** ::/0 on a device that is not `lo`, where the kernel keeps its own refusal of everything. */
-function isDefault6(text: string, name: string): boolean {
-  return text.split('\n').some((line) => {
-    const fields = line.trim().split(/\s+/);
-    const device = fields.at(-1) ?? 'lo';
-    return /^0{32}$/.test(fields[0] ?? '') && fields[1] === '00' && device !== 'lo' && (name === '' || device === name);
-  });
+  // Written by the kernel: device, destination, five more, mask; and destination, its length, more, device last.
+  return /^eth0\t0{8}\t(\S+\s+){5}0{8}\t/m.test(four ?? '') || /^0{32} 00 .* eth0$/m.test(six ?? '');
 }
 
 /** What pasta said last; its complaints that there is no syslog left out. */
