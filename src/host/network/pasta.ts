@@ -104,7 +104,9 @@ export function createWaysOut(deps: { run: string; cgroup: string; resolvers: ()
           if (!hasNoneToGive(error)) throw error;
           return launch(cell, pid, ports, OWN_ADDRESS);
         });
-        await Promise.all([launched, mendResets(pid)]);
+        // Both are over before anything is taken back.
+        for (const part of await Promise.allSettled([launched, mendResets(pid)]))
+          if (part.status === 'rejected') throw part.reason;
         const missing = await firstFree(ports);
         if (missing !== undefined) throw new AppError('failed', `Cannot publish ${missing}: pasta did not get it`);
       } catch (error) {
