@@ -82,17 +82,23 @@ export function createSessions(deps: SessionsDeps): Sessions {
     });
     const result = await Promise.race([ended, left]);
     used.set(record.id, deps.clock());
+    live.delete(session.id);
     if (result === 'left') {
-      if (stopping) session.detach();
-      else await session.end();
-      live.delete(session.id);
+      if (stopping) {
+        // It goes on, and its record with it: its client may come back to the next daemon.
+        session.detach();
+        throw new AppError('no-daemon', `The daemon stops; the session in ${refOf(record)} goes on`);
+      }
+      await session.end();
       deps.store.sessions.remove(session.id);
       throw new AppError('failed', `The client of a session in ${refOf(record)} left; the session was ended`);
     }
-    live.delete(session.id);
     deps.store.sessions.remove(session.id);
-    await session.end();
     stream.control({ type: 'exit', code: result });
+    // What it leaves is cleared while its client has its answer already; a cell's end clears it as well.
+    void session
+      .end()
+      .catch((error: unknown) => deps.log.warn('a session left something', { id: session.id, error: String(error) }));
     return result;
   }
 
