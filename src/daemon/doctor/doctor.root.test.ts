@@ -84,10 +84,13 @@ test('an agent that runs as the user is called weak', async () => {
   const { home, subject } = aHome();
   copyFileSync('/usr/bin/sleep', `${home}/claude`);
   chmodSync(`${home}/claude`, 0o755);
-  const agent = spawn(`${home}/claude`, ['30'], { uid: NOBODY, gid: NOBODY, stdio: 'ignore', env: {} });
+  // A uid that nobody else has: the machine may have agents of its own.
+  const alone = { ...subject, uid: 64_998 };
+  chmodSync(home, 0o755);
+  const agent = spawn(`${home}/claude`, ['30'], { uid: alone.uid, gid: alone.uid, stdio: 'ignore', env: {} });
   await once(agent, 'spawn');
   try {
-    const [finding] = (await checkReach(subject, { pid: null, app: 'shop' })).filter((one) => one.check === 'agent');
+    const [finding] = (await checkReach(alone, { pid: null, app: 'shop' })).filter((one) => one.check === 'agent');
     assert.equal(finding?.text, `weak: Claude Code (process ${agent.pid}) runs as nobody`);
     assert.equal(finding?.remedy?.startsWith('bulkhead fork shop:work'), true);
   } finally {
