@@ -78,8 +78,10 @@ export async function assemble(options: Options): Promise<Daemon> {
     log,
     ...(killAt === undefined ? {} : { killAt }),
   });
+  const forking = new Map<Id, number>();
   const identity = createIdentity({
     store,
+    forking,
     clock,
     program: { node: options.program.node, script: path.join(options.program.bundle, 'bulkhead.cjs') },
     enrolledOne: () => openSocket(paths.socket, store.factors.uids()),
@@ -112,6 +114,7 @@ export async function assemble(options: Options): Promise<Daemon> {
     locks: createLocks(),
     factors: identity.factors,
     userBehind: identity.userBehind,
+    forking,
     uploads: new Map(),
     cellHelper: ['/opt/bulkhead/node', '/opt/bulkhead/dist/cell-helper.cjs'],
     floor: () => Number(store.meta.get('floor') ?? 0),

@@ -1,5 +1,6 @@
 import os from 'node:os';
 import type { Operation } from '../contract/operation.ts';
+import type { Id } from '../core/ids.ts';
 import { isWantedVariable } from '../core/markers.ts';
 import { FORK_QUOTA, decide, owns, type PolicyTarget } from '../core/policy.ts';
 import { createProcesses } from '../host/processes.ts';
@@ -29,6 +30,8 @@ export function createIdentity(deps: {
   clock: () => number;
   program: { node: string; script: string };
   enrolledOne: () => Promise<void>;
+  /** Forks in the making, with their owner's uid. */
+  forking: ReadonlyMap<Id, number>;
 }): Identity {
   const { store, clock } = deps;
   const processes = createProcesses({ keep: isWantedVariable });
@@ -61,7 +64,7 @@ export function createIdentity(deps: {
         enrolled: factors.enrolled(),
         quota: FORK_QUOTA,
         input,
-        ...state(store, operation, caller, target, input),
+        ...state(deps, operation, caller, target, input),
       }),
   };
 }
@@ -75,7 +78,7 @@ const policyTarget = (target: Target): PolicyTarget => ({
 
 /** What the decision needs of the records: the caller's forks, and what a new fork is made from. */
 function state(
-  store: Store,
+  { store, forking }: { store: Store; forking: ReadonlyMap<Id, number> },
   operation: Operation,
   caller: Parameters<Parts['policy']>[2],
   target: Target,
@@ -88,8 +91,10 @@ function state(
   const own = forks.filter((record) => owns(caller, record) && record.app === app).at(-1);
   const from =
     operation.command === 'fork' && typeof input['from'] === 'string' ? sourceOf(store, input['from']) : undefined;
+  const made = new Set(forks.filter(mine).map(({ id }) => id));
+  for (const [id, owner] of forking) if (owner === uid) made.add(id);
   return {
-    forks: forks.filter(mine).length,
+    forks: made.size,
     ...(own === undefined ? {} : { fork: refOf(own) }),
     ...(from === undefined ? {} : { source: from }),
   };

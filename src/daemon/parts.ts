@@ -49,6 +49,8 @@ export interface Parts {
   factors: FactorGate;
   /** The user whom `init` enrols where it is told no other. */
   userBehind: (caller: Caller) => string;
+  /** Forks in the making, with their owner's uid: they count for the quota before they have a record. */
+  forking: Map<Id, number>;
   /** Streams that `content.unpack` takes its archive from, by the upload's id; gone with the daemon. */
   uploads: Map<Id, Readable>;
   /** Command that reads a proposal inside a cell. */

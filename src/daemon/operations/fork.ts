@@ -14,6 +14,7 @@ import { refOf } from '../cell-spec.ts';
 import type { Handler, Request } from '../handler.ts';
 import type { Parts } from '../parts.ts';
 import { holdTarget, needFit, needTarget, poolRoom, subject } from '../shared.ts';
+import { counted } from '../quota.ts';
 import { fileOf } from '../steps.ts';
 import { findRef } from '../target.ts';
 
@@ -36,24 +37,27 @@ export const create: Handler<'fork.create'> = {
     const ref = `${record.app}:${record.tag ?? ''}`;
     if (input.up === true || prepare) needFit(parts, fileOf(parts, source.record.id), ref);
     // The parent is held too: it must not be removed or reset while its base is taken.
-    return parts.locks.hold([ref, ...(source.record.kind === 'fork' ? [refOf(source.record)] : [])], async () => {
-      if (parts.store.volumes.byRef(record.app, record.tag) !== undefined) throw taken(ref);
-      // It may have been removed between the look-up and the lock.
-      if (parts.store.volumes.byId(source.record.id)?.state !== 'ready')
-        throw new AppError('not-found', `"${source.name}" is gone`, { next: ['bulkhead ls'] });
-      const timings = await parts.run(planFork(record, source.place, prepare), id, emit);
-      const made = parts.store.volumes.byId(record.id) as VolumeRecord;
-      if (input.up === true) timings.push(...(await bringUp(parts, made, request)));
-      else if (prepare) await parts.supervisor.stopCell(made, false);
-      return {
-        ref,
-        id: record.id,
-        expires: new Date(record.expires ?? 0).toISOString(),
-        cap: record.cap ?? 0,
-        up: input.up === true,
-        timings,
-      };
-    });
+    const names = [ref, ...(source.record.kind === 'fork' ? [refOf(source.record)] : [])];
+    return counted(request, record.id, () =>
+      parts.locks.hold(names, async () => {
+        if (parts.store.volumes.byRef(record.app, record.tag) !== undefined) throw taken(ref);
+        // It may have been removed between the look-up and the lock.
+        if (parts.store.volumes.byId(source.record.id)?.state !== 'ready')
+          throw new AppError('not-found', `"${source.name}" is gone`, { next: ['bulkhead ls'] });
+        const timings = await parts.run(planFork(record, source.place, prepare), id, emit);
+        const made = parts.store.volumes.byId(record.id) as VolumeRecord;
+        if (input.up === true) timings.push(...(await bringUp(parts, made, request)));
+        else if (prepare) await parts.supervisor.stopCell(made, false);
+        return {
+          ref,
+          id: record.id,
+          expires: new Date(record.expires ?? 0).toISOString(),
+          cap: record.cap ?? 0,
+          up: input.up === true,
+          timings,
+        };
+      }),
+    );
   },
 };
 

@@ -7,6 +7,7 @@ import type { Plan } from '../../core/steps.ts';
 import type { TrashRecord } from '../../store/trash.ts';
 import type { Handler, Request } from '../handler.ts';
 import type { Parts } from '../parts.ts';
+import { counted } from '../quota.ts';
 
 export const list: Handler<'trash.list'> = {
   async run({ parts, caller }) {
@@ -34,12 +35,14 @@ export const restore: Handler<'trash.restore'> = {
   plan: async (request) => ({ plans: [restorePlan(request)] }),
   async run(request) {
     const plan = restorePlan(request);
-    const { ref } = needItem(request.parts, request.input.name);
+    const { ref, volume } = needItem(request.parts, request.input.name);
     // The reaper holds it under its old name.
-    return request.parts.locks.hold([plan.target, ref], async () => {
-      await request.parts.run(restorePlan(request), request.id, request.emit);
-      return { ref: plan.target };
-    });
+    const restored = () =>
+      request.parts.locks.hold([plan.target, ref], async () => {
+        await request.parts.run(restorePlan(request), request.id, request.emit);
+        return { ref: plan.target };
+      });
+    return counted(request, volume, restored);
   },
 };
 
