@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { DENIALS, type Denial } from '../../src/host/cells/seccomp.ts';
 import { attack, REACHED, reachedIf, type Outcome } from './attack.ts';
 import { DENIED, doorOf, weaken, type Enter, type WeakCell } from './door.ts';
-import { askFrom, codeIn, initOf, post } from './namespaces.ts';
+import { ask, askFrom, codeIn, initOf } from './ask.ts';
 import { makeStage, type Stage } from './stage.ts';
 import { run } from '../builders/machine.ts';
 
@@ -103,7 +103,7 @@ async function abstract(enter: Enter): Promise<Outcome> {
   }
 }
 
-const who = [post('caller.show', {})];
+const who = [ask('caller.show', {})];
 const answered = ([answer = '']: string[]): Outcome => reachedIf(codeIn(answer) === 'result', answer);
 
 attack({

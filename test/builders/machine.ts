@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { request } from 'node:http';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -290,9 +290,10 @@ async function signIn(machine: Machine, env: NodeJS.ProcessEnv): Promise<Person>
   throw new Error(`sign-in ended with ${signed.code}: ${signed.stdout}${signed.stderr}${machine.log()}`);
 }
 
-/** An interactive bash on a terminal, as a person has it; nobody has signed in there yet. */
-export async function openShell(env: NodeJS.ProcessEnv, codes: () => Promise<string>): Promise<Person> {
+/** An interactive bash on a terminal, as a person has it; nobody has signed in there yet. `uid`: another user's. */
+export async function openShell(env: NodeJS.ProcessEnv, codes: () => Promise<string>, uid?: number): Promise<Person> {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'bulkhead-person-'));
+  if (uid !== undefined) await chown(directory, uid, uid);
   const clean = Object.fromEntries(
     Object.entries(env).filter(([name]) => !/CLAUDE|AGENT|CURSOR|GEMINI|CODEX/.test(name)),
   );
