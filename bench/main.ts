@@ -5,14 +5,17 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as commands from './commands.ts';
+import * as demo from './demo.ts';
 import * as postgres from './postgres.ts';
 import * as snapshot from './snapshot.ts';
 import type { BenchOptions, Row } from './snapshot.ts';
+import { footer, markdown } from './table.ts';
 
 const BENCHES: Record<string, (options: BenchOptions) => Promise<Row[]>> = {
   snapshot: snapshot.rows,
   commands: commands.rows,
   postgres: postgres.rows,
+  demo: demo.rows,
 };
 
 const RESULTS = fileURLToPath(new URL('results', import.meta.url));
@@ -43,22 +46,10 @@ async function main(): Promise<void> {
   }
   if (json) process.stdout.write(`${JSON.stringify({ machine, rows: all })}\n`);
   else
-    process.stdout.write(
-      `${table(all)}\n\n${machine.date}, ${machine.cores} cores, ${machine.cpu}, Linux ${machine.kernel}, Node ${machine.node}\n`,
-    );
-}
+    process.stdout.write(`${markdown(all)}
 
-/** As Markdown, so that the README's table is this one. */
-function table(rows: readonly Row[]): string {
-  const digits = (value: number): string =>
-    value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
-  const lines = rows.map(
-    (row) =>
-      `| ${row.name} | ${digits(row.p50)} ${row.unit} | ${digits(row.p99)} ${row.unit} | ${row.n} | ${row.beside ?? '–'} | ${row.goal ?? '–'} | ${row.met === null ? '–' : row.met ? 'met' : 'missed'} |`,
-  );
-  return ['| what | p50 | p99 | n | beside | goal | |', '| --- | --- | --- | --- | --- | --- | --- |', ...lines].join(
-    '\n',
-  );
+${footer(machine)}
+`);
 }
 
 await main();
