@@ -1,6 +1,8 @@
+import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { readFile, readdir, readlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseId, type Id } from '../../core/ids.ts';
 import { SAFE_ENVIRONMENT, exec, start } from '../exec.ts';
@@ -16,14 +18,24 @@ export const WORLD = { four: '198.51.100.2', six: '2001:db8::2' } as const;
 
 const INSIDE = 'BULKHEAD_LAB';
 
-/** Runs a test file again in a network namespace of its own. True: this already is that run. */
+/**
+ * Runs a test file again in a network namespace of its own, and reports each of its tests
+ * as one of this process. True: this already is that run.
+ */
 export async function inLab(file: string): Promise<boolean> {
   if (process.env[INSIDE] === '1') return true;
-  const child = await start('unshare', ['--net', '--', process.execPath, file], {
-    stdio: 'inherit',
+  const child = await start('unshare', ['--net', '--', process.execPath, '--test-reporter=tap', file], {
+    stdio: ['ignore', 'pipe', 'inherit'],
     environment: { ...SAFE_ENVIRONMENT, ...(process.env as Record<string, string>), [INSIDE]: '1' },
   });
-  process.exitCode = await new Promise<number>((resolve) => child.once('exit', (code) => resolve(code ?? 1)));
+  let tap = '';
+  child.stdout?.on('data', (chunk: Buffer) => (tap += chunk.toString('utf8')));
+  const code = await new Promise<number>((resolve) => child.once('close', (ended) => resolve(ended ?? 1)));
+  const results = [...tap.matchAll(/^(not ok|ok) \d+ - (.*)\n((?: {2}.*\n)*)/gm)];
+  for (const [, outcome, name, detail] of results) test(name ?? '', () => assert.equal(outcome, 'ok', detail));
+  if (results.length === 0)
+    test(`${path.basename(file)} in a namespace of its own`, () => assert.fail(`it ended with ${code}:\n${tap}`));
+  else test('the run in a namespace of its own ended well', () => assert.equal(code, 0, tap.slice(-2000)));
   return false;
 }
 
