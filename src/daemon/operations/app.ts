@@ -95,7 +95,8 @@ export const list: Handler<'app.list'> = {
     const usage = await parts.volumes
       .usage(all.map(({ id }) => ({ area: 'live', id })))
       .catch(() => new Map<string, number>());
-    const pool = await poolRoom(parts).catch(() => null);
+    // A cell sees itself alone: how full the machine is, is not its business.
+    const pool = caller.kind === 'cell' ? null : await poolRoom(parts).catch(() => null);
     return { volumes: all.toSorted(byTree).map((record) => view(parts, record, usage)), pool };
   },
 };
