@@ -185,7 +185,7 @@ export function cellsSuite(name: string, setUp: () => Promise<CellsBench>): void
     const spec = session('lines', { log: 1 << 20 });
     const seen: LogLine[] = [];
     const stop = new AbortController();
-    const following = bench.cells.follow(spec.cell, spec.id, stop.signal, (line) => void seen.push(line));
+    const following = bench.cells.follow(spec.cell, spec.id, stop.signal, (added) => void seen.push(...added));
     const opened = await bench.cells.open(spec);
     assert.equal(await text(opened.stdout), '');
     assert.equal(await opened.exit, 0);

@@ -13,6 +13,8 @@ export interface Cells {
   start(spec: CellSpec): Promise<CellTimes>;
   /** Ends every process of the cell, then takes away mounts, cgroups and network. Nothing left is a success. */
   stop(id: Id): Promise<void>;
+  /** True while its walls stand: its process 1 may have been ended from outside. */
+  up(id: Id): Promise<boolean>;
   /** The cells that exist, those of an earlier daemon included. */
   list(): Promise<RunningCell[]>;
   /** Stops all its processes from running, without ending them; and the reverse. */
@@ -36,8 +38,11 @@ export interface Cells {
   whenEmpty(cell: Id, session: Id, call: () => void): () => void;
   /** Bounded tail of a session's log, oldest first. */
   log(cell: Id, session: Id, lines: number): Promise<LogLine[]>;
-  /** Follows the log until the signal aborts: from now on, or from after the line that was written at `after`. */
-  follow(cell: Id, session: Id, signal: AbortSignal, line: (line: LogLine) => void, after?: string): Promise<void>;
+  /**
+   * Follows the log until the signal aborts: from now on, or from after the line that was written at `after`.
+   * The next lines come once the call with these has been dealt with.
+   */
+  follow(cell: Id, session: Id, signal: AbortSignal, call: FollowLog, after?: string): Promise<void>;
   /** Removes the logs of a cell that will not come back. Nothing left is a success. */
   forget(id: Id): Promise<void>;
   /** What all forks together may use at the most; bytes and processors. */
@@ -158,6 +163,8 @@ export interface CellProcess {
   rss: number;
   command: string;
 }
+
+export type FollowLog = (lines: readonly LogLine[]) => Promise<void> | void;
 
 export interface LogLine {
   at: string;

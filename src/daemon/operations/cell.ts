@@ -1,11 +1,11 @@
 import { AppError } from '../../contract/errors.ts';
-import type { Id } from '../../core/ids.ts';
 import { planDown, planStop, planUp } from '../../core/plans.ts';
 import type { LogLine } from '../../host/cells.ts';
 import type { VolumeRecord } from '../../store/volumes.ts';
 import { refOf } from '../cell-spec.ts';
 import type { Handler, Request } from '../handler.ts';
 import type { Parts, StepTime } from '../parts.ts';
+import type { ServerStream } from '../stream.ts';
 import { holdTarget, needFit, needTarget, subject } from '../shared.ts';
 import { fileOf } from '../steps.ts';
 
@@ -94,20 +94,32 @@ export const processes: Handler<'cell.processes'> = {
 };
 
 const LINES = 200;
+const LINES_MOST = 10_000;
+/** Lines of one message. */
+const AT_ONCE = 500;
 
 export const logs: Handler<'cell.logs'> = {
   async run(request) {
     const { parts, input, stream } = request;
     const record = needTarget(request);
     if (stream === undefined) throw new AppError('usage', 'Logs are a stream');
-    const write = (line: LogLine) => stream.write(line.stream === 'stdout' ? 1 : 2, Buffer.from(`${line.text}\n`));
-    for (const line of await parts.cells.log(record.id, record.id, Math.min(input.lines ?? LINES, 100_000)))
-      await write(line);
-    if (input.follow === true) await follow(parts, record.id, stream.gone, write);
+    const { id } = record;
+    const write = (lines: readonly LogLine[]) => writeLines(stream, lines);
+    await write(await parts.cells.log(id, id, Math.min(input.lines ?? LINES, LINES_MOST)));
+    // The client's pace is the pace: what it has not taken is not read yet.
+    if (input.follow === true) await parts.cells.follow(id, id, stream.gone, write);
     return {};
   },
 };
 
-async function follow(parts: Parts, id: Id, gone: AbortSignal, write: (line: LogLine) => Promise<void>): Promise<void> {
-  await parts.cells.follow(id, id, gone, (line) => void write(line));
+/** Lines of one stream that follow each other go together. */
+async function writeLines(stream: ServerStream, lines: readonly LogLine[]): Promise<void> {
+  for (let from = 0; from < lines.length;) {
+    const { stream: name } = lines[from] as LogLine;
+    let to = from + 1;
+    while (to < lines.length && to - from < AT_ONCE && lines[to]?.stream === name) to += 1;
+    const texts = lines.slice(from, to).map(({ text }) => `${text}\n`);
+    await stream.write(name === 'stdout' ? 1 : 2, Buffer.from(texts.join('')));
+    from = to;
+  }
 }

@@ -4,7 +4,7 @@ import {
   linkSync,
   mkdirSync,
   openSync,
-  readSync,
+  read,
   renameSync,
   rmSync,
   statSync,
@@ -13,7 +13,8 @@ import {
 } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
-import type { LogLine } from '../cells.ts';
+import { promisify } from 'node:util';
+import type { FollowLog, LogLine } from '../cells.ts';
 
 /**
  * Logs of sessions, in the supervisor's format: `TIME STREAM TAG TEXT`, where
@@ -27,6 +28,10 @@ import type { LogLine } from '../cells.ts';
 
 /** Bytes that are read for a tail at the most. */
 const TAIL_LIMIT = 16 << 20;
+/** Bytes that are looked at first: enough for some hundred lines. */
+const FIRST_LOOK = 128 << 10;
+/** Bytes that are read and parsed at a time. */
+const PIECE = 64 << 10;
 /** Characters of one line; the rest is cut. */
 const LINE_LIMIT = 64 << 10;
 
@@ -60,74 +65,129 @@ export async function removeLogs(directory: string): Promise<void> {
   await rm(directory, { recursive: true, force: true });
 }
 
-/** The last lines of a log, oldest first. No log is an empty one. */
-export function tailLog(file: string, count: number): LogLine[] {
+/**
+ * The last lines of a log, oldest first. No log is an empty one. Read and parsed in pieces: what
+ * a cell has written must not hold up other callers.
+ */
+export async function tailLog(file: string, count: number): Promise<LogLine[]> {
   keepLog(file);
-  const parser = createLineParser();
-  const texts = [before(file), file].map((part) => readEnd(part));
-  const lines = texts.flatMap((text) => parser.push(text));
-  return count <= 0 ? [] : lines.slice(-count);
-}
-
-/** Calls for every line that is added, until the signal aborts; with `after`, also for those written since then. */
-export function followLog(
-  file: string,
-  signal: AbortSignal,
-  line: (line: LogLine) => void,
-  after?: string,
-): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const reader = createReader(file);
-    if (after === undefined) reader.skip();
-    const look = (): void => {
-      keepLog(file);
-      for (const added of reader.read()) if (after === undefined || added.at > after) line(added);
-    };
-    mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
-    const watcher = watch(path.dirname(file), look);
-    watcher.on('error', () => {});
-    const end = (): void => {
-      watcher.close();
-      reader.close();
-      resolve();
-    };
-    signal.addEventListener('abort', end, { once: true });
-    look();
-  });
-}
-
-/** Reads what is added to a file, also across its replacement. */
-function createReader(file: string) {
-  const parser = createLineParser();
-  const buffer = Buffer.alloc(64 << 10);
-  let fd = openIfThere(file);
-  const drain = (): string[] => {
-    const texts: string[] = [];
-    for (let bytes = -1; fd !== undefined && bytes !== 0;) {
-      bytes = readSync(fd, buffer, 0, buffer.length, null);
-      texts.push(buffer.toString('latin1', 0, bytes));
+  if (count <= 0) return [];
+  const parts = [before(file), file].map((name) => openIfThere(name)).filter((fd) => fd !== undefined);
+  try {
+    for (let most = FIRST_LOOK; ; most *= 4) {
+      const { lines, whole } = await linesAtEnd(parts, most, count);
+      // The oldest may be the rest of a longer one, so it counts only where all was read.
+      if (whole || lines.length > count) return lines.slice(-count);
     }
-    return texts;
+  } finally {
+    parts.forEach(closeSync);
+  }
+}
+
+/** The newest lines, one more than `count` where there are so many, out of the last `most` bytes of the files. */
+async function linesAtEnd(
+  files: readonly number[],
+  most: number,
+  count: number,
+): Promise<{ lines: LogLine[]; whole: boolean }> {
+  const parser = createLineParser();
+  const sizes = files.map((fd) => fstatSync(fd).size);
+  let skipped = Math.max(0, sizes.reduce((sum, size) => sum + size, 0) - Math.min(most, TAIL_LIMIT));
+  const whole = skipped === 0 || most >= TAIL_LIMIT;
+  let lines: LogLine[] = [];
+  for (const [index, fd] of files.entries()) {
+    const size = sizes[index] ?? 0;
+    const start = Math.min(skipped, size);
+    skipped -= start;
+    for (let at = start; at < size; at += PIECE) {
+      const text = await readPiece(fd, at, Math.min(PIECE, size - at));
+      const added = parser.push(at === start && start > 0 ? text.slice(text.indexOf('\n') + 1) : text);
+      lines = lines.concat(added).slice(-count - 1);
+    }
+  }
+  return { lines, whole };
+}
+
+/**
+ * Calls with the lines that are added, until the signal aborts; with `after`, also with those
+ * written since then. The next are read when the call has been dealt with: what is written
+ * faster than it is read is passed over, and never waits in memory.
+ */
+export async function followLog(file: string, signal: AbortSignal, call: FollowLog, after?: string): Promise<void> {
+  const reader = createReader(file, after === undefined);
+  const watcher = watchDirectory(path.dirname(file), signal);
+  try {
+    while (!signal.aborted) {
+      keepLog(file);
+      const added = await reader.read();
+      if (added === undefined) await watcher.next();
+      const wanted = (added ?? []).filter(({ at }) => after === undefined || at > after);
+      if (wanted.length > 0) await call(wanted);
+    }
+  } finally {
+    watcher.close();
+    reader.close();
+  }
+}
+
+/** `next` resolves when something in the directory has changed since it was last asked, or the signal has aborted. */
+function watchDirectory(directory: string, signal: AbortSignal): { next: () => Promise<void>; close: () => void } {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  let changed = false;
+  let wake = (): void => {};
+  const look = (): void => {
+    changed = true;
+    wake();
   };
+  const watcher = watch(directory, look);
+  watcher.on('error', () => {});
+  signal.addEventListener('abort', look, { once: true });
+  return {
+    next: async () => {
+      if (!changed && !signal.aborted) await new Promise<void>((resolve) => (wake = resolve));
+      changed = false;
+    },
+    close: () => watcher.close(),
+  };
+}
+
+/** Reads what is added to a file, a piece at a time, also across its replacement. */
+function createReader(file: string, fromEnd: boolean) {
+  const parser = createLineParser();
+  let fd = openIfThere(file);
+  let at = fd === undefined || !fromEnd ? 0 : fstatSync(fd).size;
+  let replaced = false;
   const close = (): void => {
     if (fd !== undefined) closeSync(fd);
     fd = undefined;
   };
   return {
     close,
-    skip: (): void => void drain(),
-    read: (): LogLine[] => {
-      const texts = drain();
-      if (fd === undefined || fstatSync(fd).ino !== inodeOf(file)) {
-        // The rest of the old file was read above: nothing is added to it once it is replaced.
-        close();
-        fd = openIfThere(file);
-        texts.push(...drain());
+    /** Undefined: there is nothing more now. */
+    read: async (): Promise<LogLine[] | undefined> => {
+      const text = fd === undefined ? '' : await readPiece(fd, at, PIECE);
+      at += text.length;
+      if (text !== '') return parser.push(text);
+      if (fd !== undefined && !replaced) {
+        // Only once it was seen to be replaced is nothing more added to the old one: its end is read again.
+        replaced = fstatSync(fd).ino !== inodeOf(file);
+        return replaced ? [] : undefined;
       }
-      return texts.flatMap((text) => parser.push(text));
+      close();
+      fd = openIfThere(file);
+      at = 0;
+      replaced = false;
+      return fd === undefined ? undefined : [];
     },
   };
+}
+
+const readAt = promisify(read);
+
+/** One character a byte. */
+async function readPiece(fd: number, at: number, bytes: number): Promise<string> {
+  const { bytesRead, buffer } = await readAt(fd, Buffer.allocUnsafe(bytes), 0, bytes, at);
+  return buffer.toString('latin1', 0, bytesRead);
 }
 
 /**
@@ -162,20 +222,4 @@ function inodeOf(file: string): number | undefined {
 
 function openIfThere(file: string): number | undefined {
   return inodeOf(file) === undefined ? undefined : openSync(file, 'r');
-}
-
-/** The end of a file, from the beginning of a line on. */
-function readEnd(file: string): string {
-  const fd = openIfThere(file);
-  if (fd === undefined) return '';
-  try {
-    const { size } = fstatSync(fd);
-    const start = Math.max(0, size - TAIL_LIMIT);
-    const buffer = Buffer.alloc(size - start);
-    const bytes = readSync(fd, buffer, 0, buffer.length, start);
-    const text = buffer.toString('latin1', 0, bytes);
-    return start === 0 ? text : text.slice(text.indexOf('\n') + 1);
-  } finally {
-    closeSync(fd);
-  }
 }

@@ -118,7 +118,12 @@ test(
     );
     const stop = new AbortController();
     const seen: string[] = [];
-    const following = bench.cells.follow(spec.cell, spec.id, stop.signal, ({ text }) => void seen.push(text));
+    const following = bench.cells.follow(
+      spec.cell,
+      spec.id,
+      stop.signal,
+      (added) => void seen.push(...added.map(({ text }) => text)),
+    );
     const opened = await bench.cells.open(spec);
     assert.equal(await opened.exit, 0);
     const lines = (await bench.cells.log(spec.cell, spec.id, 1000)).map(({ text }) => text);
@@ -128,6 +133,7 @@ test(
     const kept = [file, `${file}.1`].map((part) => statSync(part, { throwIfNoEntry: false })?.size ?? 0);
     assert.ok((kept[0] ?? 0) + (kept[1] ?? 0) <= 450_000, String(kept));
     await opened.end();
+    while (seen.at(-1) !== lines.at(-1)) await new Promise((resolve) => setTimeout(resolve, 20));
     stop.abort();
     await following;
     assert.equal(new Set(seen).size, seen.length);

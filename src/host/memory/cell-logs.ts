@@ -1,5 +1,5 @@
 import type { Id } from '../../core/ids.ts';
-import type { LogLine } from '../cells.ts';
+import type { FollowLog, LogLine } from '../cells.ts';
 
 /** Adds text to a log. */
 export type LogWriter = (stream: LogLine['stream'], text: string) => void;
@@ -10,7 +10,7 @@ export function createMemoryLogs(clock: () => number) {
     lines: LogLine[];
     limit: number;
     bytes: number;
-    followers: Set<(line: LogLine) => void>;
+    followers: Set<FollowLog>;
   }
   const all = new Map<string, Log>();
   const at = (cell: Id, session: Id): Log => {
@@ -29,29 +29,23 @@ export function createMemoryLogs(clock: () => number) {
           log.lines.push(line);
           log.bytes += piece.length;
           while (log.bytes > log.limit) log.bytes -= log.lines.shift()?.text.length ?? log.bytes;
-          for (const call of log.followers) call(line);
+          for (const call of log.followers) void call([line]);
         }
       };
     },
     read: (cell: Id, session: Id): LogLine[] => at(cell, session).lines,
     forget: (cell: Id): void =>
       [...all.keys()].filter((key) => key.startsWith(`${cell}/`)).forEach((key) => all.delete(key)),
-    follow: (
-      cell: Id,
-      session: Id,
-      signal: AbortSignal,
-      line: (line: LogLine) => void,
-      after?: string,
-    ): Promise<void> =>
+    follow: (cell: Id, session: Id, signal: AbortSignal, call: FollowLog, after?: string): Promise<void> =>
       new Promise((resolve) => {
         if (signal.aborted) return resolve();
         const log = at(cell, session);
-        if (after !== undefined) log.lines.filter((one) => one.at > after).forEach(line);
-        log.followers.add(line);
+        if (after !== undefined) void call(log.lines.filter((one) => one.at > after));
+        log.followers.add(call);
         signal.addEventListener(
           'abort',
           () => {
-            log.followers.delete(line);
+            log.followers.delete(call);
             resolve();
           },
           { once: true },

@@ -83,6 +83,7 @@ export function createMemoryCells(options: MemoryCellsOptions = {}): Cells {
       for (const { session } of cells.get(id)?.sessions.values() ?? []) await session.end();
       cells.delete(id);
     },
+    up: async (id) => cells.has(id),
     list: async () =>
       [...cells.values()].map(({ spec, frozen, pid }) => ({ id: spec.id, idBase: spec.idBase, frozen, pid })),
     freeze: async (id) => void (running(id).frozen = true),
@@ -106,7 +107,7 @@ export function createMemoryCells(options: MemoryCellsOptions = {}): Cells {
     },
     whenEmpty: (cell, session, call) => whenOver(get(cell, session), call),
     log: async (cell, session, lines) => logs.read(cell, session).slice(-lines),
-    follow: (cell, session, signal, line, after) => logs.follow(cell, session, signal, line, after),
+    follow: (cell, session, signal, call, after) => logs.follow(cell, session, signal, call, after),
     forget: async (id) => logs.forget(id),
     ceiling: async () => {},
     close: async () => {},
