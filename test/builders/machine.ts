@@ -304,6 +304,7 @@ export async function openShell(env: NodeJS.ProcessEnv, codes: () => Promise<str
       env: { ...clean, PS1: '$ ', TERM: 'xterm', HISTFILE: '' },
       stdio: ['pipe', 'ignore', 'ignore'],
       cwd: '/',
+      ...(uid === undefined ? {} : { uid, gid: uid }),
     },
   );
   // A test that fails leaves its person sitting there; that must not keep the test's process.
