@@ -1,7 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ProgressEvent } from '../contract/events.ts';
 import type { Id } from '../core/ids.ts';
+import { PURGE_WAIT } from '../core/retention.ts';
 import { forksCeiling, type MachineSize } from '../core/room.ts';
 import type { Plan } from '../core/steps.ts';
 import { createBtrfsVolumes } from '../host/btrfs/volumes.ts';
@@ -10,8 +12,10 @@ import { createNetworks } from '../host/network/networks.ts';
 import type { Paths } from '../host/paths.ts';
 import { redact } from '../core/redact.ts';
 import { createJournal } from '../store/journal.ts';
-import { auditCaller, openStore } from '../store/store.ts';
+import { openStore } from '../store/store.ts';
+import { createAuditLog } from './audit-log.ts';
 import { createCellSockets, type Listen } from './cell-sockets.ts';
+import { refOf } from './cell-spec.ts';
 import { createHooks } from './hooks.ts';
 import { createIdentity } from './identity.ts';
 import { createLocks } from './locks.ts';
@@ -21,15 +25,16 @@ import type { Parts, StepTime } from './parts.ts';
 import { createKeeper } from './keeper.ts';
 import { createPipeline } from './pipeline.ts';
 import { createPoints } from './points.ts';
+import { createPoolStart } from './pool-start.ts';
 import { openSocket } from './public-socket.ts';
 import { createReaper } from './reaper.ts';
 import { createRunner, type Runner, type RunnerDeps } from './journal-runner.ts';
 import { createDaemonServer } from './server.ts';
+import { noteEvent } from './service.ts';
 import { createSessions } from './sessions.ts';
 import { createSlots } from './slots.ts';
 import { createExecutors } from './steps.ts';
 import { createSupervisor } from './supervisor.ts';
-import { sweep } from './sweep.ts';
 import { VERSION } from './version.ts';
 
 export interface Options {
@@ -69,7 +74,8 @@ export async function assemble(options: Options): Promise<Daemon> {
   const sockets = createCellSockets({ paths, listen: () => holder.listen as Listen });
   const hooks = createHooks({ cells, newId });
   const keeper = createKeeper({ store, cells, volumes, slots, sockets, machine: options.machine, paths });
-  const supervisor = createSupervisor({ store, cells, keeper, hooks, clock, log });
+  const locks = createLocks();
+  const supervisor = createSupervisor({ store, cells, keeper, hooks, locks, clock, log });
   const killAt = killPoint(options);
   const runner = createRunner({
     journal: createJournal(store.db),
@@ -78,6 +84,7 @@ export async function assemble(options: Options): Promise<Daemon> {
     log,
     ...(killAt === undefined ? {} : { killAt }),
   });
+  const working = new Set<Promise<unknown>>();
   const forking = new Map<Id, number>();
   const identity = createIdentity({
     store,
@@ -86,7 +93,10 @@ export async function assemble(options: Options): Promise<Daemon> {
     program: { node: options.program.node, script: path.join(options.program.bundle, 'bulkhead.cjs') },
     enrolledOne: () => openSocket(paths.socket, store.factors.uids()),
   });
-  const reaper = createReaper(parts, reaperTimes(options.environment));
+  const reaper = createReaper(parts, {
+    every: testNumber(options, 'BULKHEAD_REAPER_EVERY') ?? 2000,
+    notice: testNumber(options, 'BULKHEAD_REAPER_NOTICE') ?? 60_000,
+  });
   holder.parts = {
     paths,
     version: VERSION,
@@ -96,12 +106,7 @@ export async function assemble(options: Options): Promise<Daemon> {
     random: options.random,
     log,
     store,
-    audit: {
-      append: async (entry) => void (await store.auditFile.append({ ...entry, caller: auditCaller(entry.caller) })),
-      read: (wanted) => store.auditFile.read(wanted),
-      tail: (call) => store.auditFile.tail(call),
-      verify: () => store.auditFile.verify(),
-    },
+    audit: createAuditLog(store.auditFile),
     redact,
     volumes,
     cells,
@@ -111,7 +116,9 @@ export async function assemble(options: Options): Promise<Daemon> {
     sessions: createSessions({ cells, store, newId, clock, log }),
     points: createPoints(parts),
     reaper,
-    locks: createLocks(),
+    locks,
+    poolStart: createPoolStart(parts, runner),
+    purgeWait: testNumber(options, 'BULKHEAD_PURGE_WAIT') ?? PURGE_WAIT,
     factors: identity.factors,
     userBehind: identity.userBehind,
     forking,
@@ -120,36 +127,43 @@ export async function assemble(options: Options): Promise<Daemon> {
     floor: () => Number(store.meta.get('floor') ?? 0),
     identify: identity.identify,
     policy: identity.policy,
-    run: (plan, request, emit) => runPlan(runner, plan, request, emit),
+    run(plan, request, emit) {
+      const work = runPlan(runner, plan, request, emit);
+      working.add(work);
+      return work.finally(() => working.delete(work));
+    },
     recovered: [...store.auditFile.mended],
   };
 
-  const opened = await volumes.open();
-  await networks.prepare();
+  // Without one of these the daemon still answers, so that `doctor` can say what is missing.
+  await attempt(log, 'networks', () => networks.prepare());
   // Forks share a parent with a ceiling: production has what is above it.
-  await cells.ceiling(forksCeiling(options.machine));
-  if (opened) {
-    parts().recovered.push(...(await runner.recover()), ...(await sweep(parts())));
-    for (const said of parts().recovered) log.warn('recovered', { what: said });
-  }
+  await attempt(log, 'ceiling', () => cells.ceiling(forksCeiling(options.machine)));
+  const usable = await parts().poolStart.take();
   const pipeline = createPipeline(parts(), HANDLERS);
   const server = createDaemonServer(pipeline);
   holder.listen = server.listen;
-  supervisor.onChange((record, what) => void noteChange(parts(), record, what));
+  supervisor.onChange((record, what) => {
+    void noteEvent(parts(), { by: 'supervisor', operation: 'cell.watch', target: refOf(record), outcome: what });
+  });
+  const openToPersons = () => attempt(log, 'socket', () => openSocket(paths.socket, store.factors.uids()));
+  const startWanted = async (): Promise<void> => {
+    for (const said of await supervisor.reconcile()) log.info('reconciled', { what: said });
+  };
   return {
     async listen() {
       await server.listen(paths.socket, { channel: 'local' });
-      await openSocket(paths.socket, store.factors.uids());
+      await openToPersons();
     },
     async reconcile() {
-      if (!(await volumes.room().then(Boolean))) return;
-      await supervisor.adopt();
-      await parts().sessions.adopt();
+      await attempt(log, 'cells', () => supervisor.adopt());
+      await attempt(log, 'sessions', () => parts().sessions.adopt());
       reaper.start();
-      for (const said of await supervisor.reconcile()) log.info('reconciled', { what: said });
+      if (usable) await startWanted();
     },
     async reload() {
-      await openSocket(paths.socket, store.factors.uids());
+      await openToPersons();
+      if (await parts().poolStart.take()) await startWanted();
       await reaper.round();
     },
     async stop() {
@@ -157,10 +171,23 @@ export async function assemble(options: Options): Promise<Daemon> {
       supervisor.close();
       parts().sessions.detachAll();
       await server.close();
+      // What is under way may come to its end; what does not is the next start's.
+      await Promise.race([Promise.allSettled([...working]), delay(STOP_WAIT, undefined, { ref: false })]);
       identity.signIns.close();
       await store.close();
     },
   };
+}
+
+/** Milliseconds that a stop waits for the plans that are under way. */
+const STOP_WAIT = 3000;
+
+async function attempt(log: Log, what: string, work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    log.error('cannot do without, going on', { what, error: error instanceof Error ? error.message : String(error) });
+  }
 }
 
 /** Steps that people want to see: records and manifests are too quick to tell. */
@@ -180,24 +207,6 @@ async function runPlan(
   return times;
 }
 
-async function noteChange(
-  parts: Parts,
-  record: Parameters<Parts['supervisor']['begin']>[0],
-  what: string,
-): Promise<void> {
-  const target = record.tag === null ? record.app : `${record.app}:${record.tag}`;
-  await parts.audit.append({
-    request: parts.newId(),
-    phase: 'event',
-    operation: 'cell.watch',
-    target,
-    caller: { kind: 'service', name: 'supervisor', evidence: [] },
-    outcome: what.slice(0, 500),
-    code: null,
-    arguments: null,
-  });
-}
-
 /** Kill tests write one journalled point into a file, and the daemon dies there by its own hand. */
 function killPoint({ paths, environment }: Options): RunnerDeps['killAt'] {
   if (environment['BULKHEAD_TEST'] !== '1') return undefined;
@@ -208,10 +217,8 @@ function killPoint({ paths, environment }: Options): RunnerDeps['killAt'] {
   };
 }
 
-function reaperTimes(environment: Options['environment']): { every: number; notice: number } {
-  const test = environment['BULKHEAD_TEST'] === '1';
-  return {
-    every: Number((test && environment['BULKHEAD_REAPER_EVERY']) || 2000),
-    notice: Number((test && environment['BULKHEAD_REAPER_NOTICE']) || 60_000),
-  };
+/** Times that tests shorten. Milliseconds; undefined: as usual. */
+function testNumber({ environment }: Options, name: string): number | undefined {
+  const value = environment['BULKHEAD_TEST'] === '1' ? environment[name] : undefined;
+  return value === undefined ? undefined : Number(value);
 }

@@ -139,7 +139,11 @@ export function createRunner(deps: RunnerDeps): Runner {
     },
     async recover() {
       const said: string[] = [];
-      for (const entry of journal.open()) said.push((await settle(entry)).said);
+      // Not those of this daemon that are being worked on.
+      for (const entry of [...left.values()]) {
+        left.delete(entry.id);
+        said.push((await settle(entry)).said);
+      }
       return said;
     },
   };

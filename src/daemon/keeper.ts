@@ -41,7 +41,11 @@ export function createKeeper(deps: KeeperDeps): Keeper {
   const starting = new Map<Id, Promise<CellTimes | undefined>>();
 
   async function start(record: VolumeRecord): Promise<CellTimes | undefined> {
-    if (taken.has(record.id)) return undefined;
+    if (taken.has(record.id)) {
+      if (await cells.up(record.id)) return undefined;
+      // Its process 1 was ended from outside: what is left of it is in the way.
+      await end(record.id);
+    }
     const slot = await slots.allocate();
     try {
       await makeOpenDirectory(socketDirectory(paths, record.id));
@@ -67,6 +71,15 @@ export function createKeeper(deps: KeeperDeps): Keeper {
     }
   }
 
+  async function end(id: Id): Promise<void> {
+    await cells.stop(id);
+    await sockets.close(id);
+    await removeDirectory(paths, socketDirectory(paths, id));
+    const slot = taken.get(id);
+    taken.delete(id);
+    if (slot !== undefined) slots.release(slot);
+  }
+
   return {
     running: (id) => taken.has(id),
     ensure(record) {
@@ -76,14 +89,7 @@ export function createKeeper(deps: KeeperDeps): Keeper {
       starting.set(record.id, started);
       return started;
     },
-    async end(id) {
-      await cells.stop(id);
-      await sockets.close(id);
-      await removeDirectory(paths, socketDirectory(paths, id));
-      const slot = taken.get(id);
-      taken.delete(id);
-      if (slot !== undefined) slots.release(slot);
-    },
+    end,
     async adopt(cell) {
       const slot = slots.slotOf(cell.idBase);
       slots.adopt(slot);

@@ -10,6 +10,7 @@ export interface Locks {
   hold<T>(names: readonly string[], work: () => Promise<T>, options?: { wait?: number }): Promise<T>;
   /** Throws `busy` while something holds the name. */
   demandFree(name: string): void;
+  held(name: string): boolean;
 }
 
 export function createLocks(): Locks {
@@ -50,6 +51,7 @@ export function createLocks(): Locks {
 
   return {
     demandFree,
+    held: (name) => held.has(name),
     async hold(names, work, { wait = 0 } = {}) {
       const unique = [...new Set(names)];
       if (wait === 0) unique.forEach(demandFree);

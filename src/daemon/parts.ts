@@ -18,6 +18,7 @@ import type { FactorGate } from './factor-gate.ts';
 import type { Locks } from './locks.ts';
 import type { Log } from './log.ts';
 import type { Points } from './points.ts';
+import type { PoolStart } from './pool-start.ts';
 import type { Reaper } from './reaper.ts';
 import type { Sessions } from './sessions.ts';
 import type { Supervisor } from './supervisor.ts';
@@ -46,6 +47,9 @@ export interface Parts {
   points: Points;
   reaper: Reaper;
   locks: Locks;
+  poolStart: PoolStart;
+  /** Milliseconds between the wish to delete something for good and its end. */
+  purgeWait: number;
   factors: FactorGate;
   /** The user whom `init` enrols where it is told no other. */
   userBehind: (caller: Caller) => string;

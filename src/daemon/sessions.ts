@@ -28,6 +28,8 @@ export interface Sessions {
   adopt(): Promise<void>;
   /** When a client last came or went, in milliseconds since 1970; undefined: not since the daemon started. */
   lastUsed(cell: Id): number | undefined;
+  /** Keeps nothing of a cell that will not come back. */
+  forget(cell: Id): void;
   /** Leaves all sessions running. */
   detachAll(): void;
 }
@@ -111,8 +113,11 @@ export function createSessions(deps: SessionsDeps): Sessions {
   const orphan = (cell: Id, id: Id): void => {
     setTimeout(() => {
       if (live.has(id) || stopping) return;
-      void deps.cells.find(cell, id).then((session) => session?.end());
       deps.store.sessions.remove(id);
+      void deps.cells
+        .find(cell, id)
+        .then((session) => session?.end())
+        .catch((error: unknown) => deps.log.warn('a session did not end', { id, error: String(error) }));
     }, GRACE).unref();
   };
 
@@ -159,6 +164,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
       }
     },
     lastUsed: (cell) => ([...live.values()].some((entry) => entry.cell === cell) ? deps.clock() : used.get(cell)),
+    forget: (cell) => void used.delete(cell),
     detachAll() {
       stopping = true;
       for (const { session } of live.values()) session.detach();

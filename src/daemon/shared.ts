@@ -16,21 +16,20 @@ export function needTarget<N extends OperationName>(request: Request<N>): Volume
   return request.target;
 }
 
-/**
- * Runs with the request's app or fork held, as it is now: between the look-up and the
- * lock another operation may have moved it. Throws `busy`, or `not-found` where it is gone.
- */
+/** The request's app or fork as it is now: since it was looked up another operation may have moved it. Throws `not-found`. */
+export function asItIs<N extends OperationName>(request: Request<N>): VolumeRecord {
+  const seen = needTarget(request);
+  const record = request.parts.store.volumes.byId(seen.id);
+  if (record?.state === 'ready' && refOf(record) === refOf(seen)) return record;
+  throw new AppError('not-found', `"${refOf(seen)}" is gone`, { next: ['bulkhead ls', 'bulkhead trash ls'] });
+}
+
+/** Runs with the request's app or fork held, as it is then. Throws `busy`, or `not-found` where it is gone. */
 export async function holdTarget<N extends OperationName, T>(
   request: Request<N>,
   work: (record: VolumeRecord) => Promise<T>,
 ): Promise<T> {
-  const seen = needTarget(request);
-  return request.parts.locks.hold([refOf(seen)], async () => {
-    const record = request.parts.store.volumes.byId(seen.id);
-    if (record === undefined || record.state !== 'ready' || refOf(record) !== refOf(seen))
-      throw new AppError('not-found', `"${refOf(seen)}" is gone`, { next: ['bulkhead ls', 'bulkhead trash ls'] });
-    return work(record);
-  });
+  return request.parts.locks.hold([refOf(needTarget(request))], async () => work(asItIs(request)));
 }
 
 /** What plans need to know of it, as it is now. */
@@ -47,9 +46,11 @@ export function subject(parts: Parts, record: VolumeRecord): Subject {
 /** Room in the pool with its floor. Throws `no-pool`. */
 export async function poolRoom(parts: Parts): Promise<{ size: number; used: number; free: number; floor: number }> {
   const room = await parts.volumes.room();
-  if (room === undefined)
+  const why = parts.poolStart.problem();
+  if (room === undefined || why !== undefined)
     throw new AppError('no-pool', 'There is no pool: none was made, or it is not mounted', {
-      next: ['sudo bulkhead init', 'bulkhead doctor'],
+      why,
+      next: why === undefined ? ['sudo bulkhead init', 'bulkhead doctor'] : ['bulkhead doctor', 'bulkhead status'],
     });
   return { size: room.size, used: room.used, free: room.free, floor: parts.floor() };
 }
@@ -58,7 +59,9 @@ export async function poolRoom(parts: Parts): Promise<{ size: number; used: numb
 export function needFit(parts: Parts, file: AppFile, ref: string): void {
   const running = parts.store.volumes
     .list()
-    .filter((record) => record.kind === 'fork' && parts.supervisor.running(record.id) && refOf(record) !== ref)
+    .filter((record) => record.kind === 'fork' && refOf(record) !== ref)
+    // One that starts at the same moment counts as well.
+    .filter(({ id }) => parts.supervisor.running(id) || parts.supervisor.state(id).state === 'starting')
     .map((record) => limitsOf('fork', fileOf(parts, record.id), parts.machine).memory);
   const reason = whyNotFit(limitsOf('fork', file, parts.machine).memory, running, parts.machine);
   if (reason !== undefined)

@@ -49,7 +49,16 @@ function recordSteps(parts: () => Parts): Pick<Executors, RecordSteps> {
     'record.trash': { do: async (args) => store().trash.put(args), undo: nothing },
     'record.restore': { do: async (args) => store().trash.restore(args), undo: nothing },
     'record.purge': { do: async ({ trash, at }) => store().trash.purgeAt(trash, at), undo: nothing },
-    'record.forget': { do: async ({ id, trash }) => store().trash.forget(id, trash), undo: nothing },
+    'record.forget': {
+      do: async ({ id, trash }) => {
+        store().trash.forget(id, trash);
+        // It was old content of something that lives, or it was the whole.
+        if (store().volumes.byId(id) !== undefined) return;
+        parts().sessions.forget(id);
+        await parts().cells.forget(id);
+      },
+      undo: nothing,
+    },
     'record.point': { do: async (args) => store().points.add(args), undo: async ({ id }) => store().points.forget(id) },
     'record.forget-point': { do: async ({ id }) => store().points.forget(id), undo: nothing },
     'record.wanted': { do: async ({ id, wanted }) => store().volumes.want(id, wanted), undo: nothing },

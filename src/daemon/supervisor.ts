@@ -1,24 +1,15 @@
 import { NO_FILE } from '../contract/app-file.ts';
 import type { Id } from '../core/ids.ts';
-import { STABLE, backOff, next, type CellEvent, type CellState } from '../core/lifecycle.ts';
-import type { CellTimes, Cells } from '../host/cells.ts';
+import { STABLE, backOff, type CellState } from '../core/lifecycle.ts';
+import type { CellTimes, Cells, RunningCell } from '../host/cells.ts';
 import type { VolumeRecord } from '../store/volumes.ts';
 import type { Store } from '../store/store.ts';
 import { refOf } from './cell-spec.ts';
 import type { Hooks } from './hooks.ts';
 import type { Keeper } from './keeper.ts';
+import { createLives } from './lives.ts';
+import type { Locks } from './locks.ts';
 import type { Log } from './log.ts';
-
-/** What is known of a running cell; gone with the daemon, found again from the kernel. */
-interface Life {
-  state: CellState;
-  note: string | null;
-  /** Failed starts in a row. */
-  failures: number;
-  upSince: number;
-  retry: NodeJS.Timeout | undefined;
-  forget: (() => void) | undefined;
-}
 
 /** Keeps cells as they are wanted: starts, watches, restarts production with back-off, stops. */
 export interface Supervisor {
@@ -33,6 +24,7 @@ export interface Supervisor {
   /** `down`, `prepare` or `cleanup`, to its end. */
   runOnce(record: VolumeRecord, hook: 'down' | 'prepare' | 'cleanup'): Promise<void>;
   ready(record: VolumeRecord): void;
+  /** A start failed. Production that is wanted up is started again after a while. */
   fail(record: VolumeRecord, why: string): void;
   /** Ends the cell, its hooks first where `hooks` says so. */
   stopCell(record: VolumeRecord, hooks: boolean): Promise<void>;
@@ -51,63 +43,72 @@ export interface SupervisorDeps {
   cells: Cells;
   keeper: Keeper;
   hooks: Hooks;
+  locks: Locks;
   clock: () => number;
   log: Log;
 }
 
+/** Milliseconds that a start by itself waits for an operation that holds the app or fork. */
+const PATIENCE = 30_000;
+
 export function createSupervisor(deps: SupervisorDeps): Supervisor {
-  const lives = new Map<Id, Life>();
+  const lives = createLives();
   let changed: (record: VolumeRecord, what: string) => void = () => {};
   let closed = false;
 
-  const life = (id: Id): Life => {
-    let known = lives.get(id);
-    if (known === undefined) {
-      known = { state: 'down', note: null, failures: 0, upSince: 0, retry: undefined, forget: undefined };
-      lives.set(id, known);
-    }
-    return known;
-  };
-  const happen = (id: Id, event: CellEvent, note: string | null = null): Life => {
-    const known = life(id);
-    known.state = next(known.state, event);
-    known.note = note;
-    return known;
-  };
-
   /** Watches what `up` left running; when the last process ends by itself, production is started again. */
-  function watch(record: VolumeRecord): void {
-    const known = life(record.id);
+  function watch({ id }: VolumeRecord): void {
+    const known = lives.get(id);
     known.forget?.();
-    known.forget = deps.cells.whenEmpty(record.id, record.id, () => died(record));
+    known.forget = deps.cells.whenEmpty(id, id, () => died(id));
   }
 
-  function died(record: VolumeRecord): void {
-    const known = life(record.id);
+  function died(id: Id): void {
+    const known = lives.get(id);
     known.forget = undefined;
-    if (closed || known.state !== 'up') return;
-    happen(record.id, 'die', 'its processes have ended');
+    const record = deps.store.volumes.byId(id);
+    if (closed || known.state !== 'up' || record === undefined) return;
+    if (deps.clock() - known.upSince > STABLE) known.failures = 0;
+    const what = 'its processes have ended';
+    lives.happen(id, 'die', what);
     deps.log.warn('processes ended', { ref: refOf(record) });
     changed(record, 'processes ended by themselves');
-    if (record.kind === 'app') planRestart(record);
+    if (record.kind === 'app') planRestart(id, what);
   }
 
-  function planRestart(record: VolumeRecord): void {
-    const known = life(record.id);
-    if (deps.clock() - known.upSince > STABLE) known.failures = 0;
+  function planRestart(id: Id, what: string): void {
+    const known = lives.get(id);
+    clearTimeout(known.retry);
     const wait = backOff(known.failures);
     known.failures += 1;
-    known.note = `ended ${known.failures} times in a row, next start in ${Math.round(wait / 1000)} s`;
-    known.retry = setTimeout(() => {
-      known.retry = undefined;
-      const current = deps.store.volumes.byId(record.id);
-      if (!closed && current?.wanted === 'up' && life(record.id).state === 'failed') void bringUp(current);
-    }, wait);
-    known.retry.unref();
+    const times = known.failures > 1 ? ` (${known.failures} times in a row)` : '';
+    known.note = `${what}${times}; next start in ${Math.round(wait / 1000)} s`;
+    known.retry = setTimeout(() => void bringUp(id), wait).unref();
   }
 
-  /** A whole start outside any request: after a boot, and after a failure. Says how it went. */
-  async function bringUp(record: VolumeRecord): Promise<string> {
+  /** The record where it is wanted up, and nothing of it is up or on its way. */
+  function missing(id: Id): VolumeRecord | undefined {
+    const record = deps.store.volumes.byId(id);
+    const { state } = lives.state(id);
+    const idle = state === 'down' || state === 'failed';
+    return !closed && record?.state === 'ready' && record.wanted === 'up' && idle ? record : undefined;
+  }
+
+  /** A whole start outside any request: after a boot, and after a failure. Says how it went; undefined: there was no need. */
+  async function bringUp(id: Id): Promise<string | undefined> {
+    const seen = missing(id);
+    if (seen === undefined) return undefined;
+    const start = async (): Promise<string | undefined> => {
+      const record = missing(id);
+      return record === undefined ? undefined : startNow(record);
+    };
+    return deps.locks.hold([refOf(seen)], start, { wait: PATIENCE }).catch((error: unknown) => {
+      if (seen.kind === 'app' && missing(id) !== undefined) planRestart(id, messageOf(error));
+      return `${refOf(seen)} was not started: ${messageOf(error)}`;
+    });
+  }
+
+  async function startNow(record: VolumeRecord): Promise<string> {
     const ref = refOf(record);
     begin(record);
     try {
@@ -118,20 +119,20 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor {
       changed(record, 'up again');
       return `${ref} is up`;
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = messageOf(error);
+      deps.log.warn('could not be started', { ref, error: why });
+      // What was started and is not healthy is in the way of the next start; people's sessions are not.
+      if (deps.keeper.running(record.id)) await deps.hooks.stop(record.id).catch(() => {});
       fail(record, why);
       changed(record, `could not be started: ${why}`);
-      if (record.kind === 'app') planRestart(record);
       return `${ref} could not be started: ${why}`;
     }
   }
 
   const fileOf = (record: VolumeRecord) => deps.store.accepted.get(record.id)?.file ?? NO_FILE;
-  const begin = (record: VolumeRecord): void => {
-    const known = life(record.id);
-    clearTimeout(known.retry);
-    known.retry = undefined;
-    happen(record.id, 'start');
+  const begin = ({ id }: VolumeRecord): void => {
+    lives.calm(id);
+    lives.happen(id, 'start');
   };
   const runUp = async (record: VolumeRecord): Promise<void> => {
     const { up, health } = fileOf(record).hooks;
@@ -141,26 +142,31 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor {
     if (fileOf(record).hooks.health !== undefined) await deps.hooks.health(record.id, refOf(record));
   };
   const ready = (record: VolumeRecord): void => {
-    happen(record.id, 'ready').upSince = deps.clock();
+    lives.happen(record.id, 'ready').upSince = deps.clock();
     if (fileOf(record).hooks.up !== undefined) watch(record);
   };
-  const fail = (record: VolumeRecord, why: string): void => {
-    const known = life(record.id);
-    known.forget?.();
-    known.forget = undefined;
-    happen(record.id, 'fail', why);
+  const fail = ({ id, kind }: VolumeRecord, why: string): void => {
+    lives.calm(id);
+    const again = kind === 'app' && !closed && deps.store.volumes.byId(id)?.wanted === 'up';
+    // The plan has taken it down again: it has failed all the same where it is wanted up.
+    if (again && lives.state(id).state === 'down') lives.happen(id, 'start');
+    lives.happen(id, 'fail', why);
+    if (again) planRestart(id, why);
   };
 
   async function stopCell(record: VolumeRecord, hooks: boolean): Promise<void> {
-    const known = happen(record.id, 'stop');
-    clearTimeout(known.retry);
-    known.retry = undefined;
-    known.forget?.();
-    known.forget = undefined;
-    await deps.keeper.settled(record.id);
-    if (deps.keeper.running(record.id) && hooks) await stopInOrder(record);
-    await deps.keeper.end(record.id);
-    happen(record.id, 'stopped');
+    const { id } = record;
+    lives.calm(id);
+    lives.happen(id, 'stop');
+    try {
+      await deps.keeper.settled(id);
+      if (deps.keeper.running(id) && hooks) await stopInOrder(record);
+      await deps.keeper.end(id);
+    } catch (error) {
+      lives.happen(id, 'fail', `it could not be stopped: ${messageOf(error)}`);
+      throw error;
+    }
+    lives.drop(id);
   }
 
   async function stopInOrder(record: VolumeRecord): Promise<void> {
@@ -172,42 +178,40 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor {
     await deps.hooks.stop(record.id);
   }
 
-  async function adopt(): Promise<void> {
-    for (const cell of await deps.cells.list()) {
-      const record = deps.store.volumes.byId(cell.id);
-      if (record === undefined || record.state !== 'ready') {
-        deps.log.warn('ending a cell without a record', { id: cell.id });
-        await deps.cells.stop(cell.id);
-        continue;
-      }
-      await deps.keeper.adopt(cell);
-      if (cell.frozen) await deps.cells.thaw(cell.id);
-      if (
-        record.wanted === 'up' &&
-        (fileOf(record).hooks.up === undefined || (await deps.cells.alive(cell.id, cell.id)))
-      ) {
-        begin(record);
-        ready(record);
-      }
+  async function adoptOne(cell: RunningCell): Promise<void> {
+    const record = deps.store.volumes.byId(cell.id);
+    if (record === undefined || record.state !== 'ready') {
+      deps.log.warn('ending a cell without a record', { id: cell.id });
+      return deps.cells.stop(cell.id);
     }
+    await deps.keeper.adopt(cell);
+    if (cell.frozen) await deps.cells.thaw(cell.id);
+    const { up } = fileOf(record).hooks;
+    if (record.wanted !== 'up' || (up !== undefined && !(await deps.cells.alive(cell.id, cell.id)))) return;
+    begin(record);
+    ready(record);
+  }
+
+  async function adopt(): Promise<void> {
+    for (const cell of await deps.cells.list())
+      await adoptOne(cell).catch((error: unknown) =>
+        deps.log.error('could not take over a cell', { id: cell.id, error: messageOf(error) }),
+      );
   }
 
   async function reconcile(): Promise<string[]> {
-    const missing = deps.store.volumes
-      .list()
-      .filter((record) => record.state === 'ready' && record.wanted === 'up' && life(record.id).state !== 'up');
-    const said: string[] = [];
+    const said: (string | undefined)[] = [];
     // Production comes first, whole: no fork starts before it stands.
     for (const kind of ['app', 'fork'] as const)
-      for (const record of missing.filter((one) => one.kind === kind)) {
+      for (const record of deps.store.volumes.list().filter((one) => one.kind === kind)) {
         if (kind === 'app' && fileOf(record).start === 'manual' && !deps.keeper.running(record.id)) continue;
-        said.push(await bringUp(record));
+        said.push(await bringUp(record.id));
       }
-    return said;
+    return said.filter((sentence) => sentence !== undefined);
   }
 
   return {
-    state: (id) => ({ state: life(id).state, note: life(id).note }),
+    state: lives.state,
     running: (id) => deps.keeper.running(id),
     ensureCell: (record) => deps.keeper.ensure(record),
     begin,
@@ -222,10 +226,9 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor {
     onChange: (call) => void (changed = call),
     close() {
       closed = true;
-      for (const known of lives.values()) {
-        clearTimeout(known.retry);
-        known.forget?.();
-      }
+      for (const id of lives.ids()) lives.calm(id);
     },
   };
 }
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

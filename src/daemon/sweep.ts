@@ -13,19 +13,26 @@ export async function sweep(parts: Parts): Promise<string[]> {
   const volumes = await parts.volumes.list();
   const wanted = expected(parts);
   for (const place of volumes.filter((one) => !wanted.has(placeName(one)))) {
-    const vouched = place.area === 'live' && (await parts.volumes.readManifest(place.id)) !== undefined;
-    if (vouched || place.area === 'point' || place.area === 'trash')
-      said.push(`kept ${placeName(place)}, which no record knows`);
-    else {
-      await parts.volumes.purge(place);
-      said.push(`deleted ${placeName(place)}, which no record knows`);
-    }
+    const name = placeName(place);
+    // What cannot be deleted now does not keep the machine from its work.
+    const outcome = await settle(parts, place).catch(
+      (error: unknown) => `could not delete ${name}, which no record knows: ${String(error)}`,
+    );
+    said.push(outcome);
   }
   const there = new Set(volumes.map(placeName));
   for (const record of parts.store.volumes.list())
     if (record.state === 'ready' && !there.has(placeName({ area: 'live', id: record.id })))
       said.push(`the content of ${refOf(record)} is missing from the pool`);
   return said;
+}
+
+async function settle(parts: Parts, place: VolumePlace): Promise<string> {
+  const vouched = place.area === 'live' && (await parts.volumes.readManifest(place.id)) !== undefined;
+  if (vouched || place.area === 'point' || place.area === 'trash')
+    return `kept ${placeName(place)}, which no record knows`;
+  await parts.volumes.purge(place);
+  return `deleted ${placeName(place)}, which no record knows`;
 }
 
 function expected(parts: Parts): Set<string> {

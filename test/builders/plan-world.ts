@@ -117,9 +117,10 @@ export class PlanWorld {
       runOnce: async () => {},
     };
     const store = { ...this.store, secrets: { manifestKey: Buffer.alloc(32) } };
-    const cells = { stop: async (id: Id) => void this.cells.delete(id) };
+    const cells = { stop: async (id: Id) => void this.cells.delete(id), forget: async () => {} };
+    const sessions = { forget: () => {} };
     // The steps touch nothing else of the parts.
-    return { store, volumes: this.pool, supervisor, cells, log, clock: () => 1 } as unknown as Parts;
+    return { store, volumes: this.pool, supervisor, cells, sessions, log, clock: () => 1 } as unknown as Parts;
   }
 
   /** Runs a plan with trouble; then a new daemon recovers. How the first one ended. */

@@ -1,5 +1,6 @@
 import { AppError } from '../../contract/errors.ts';
 import type { VolumeView } from '../../contract/app.ts';
+import { formatBytes } from '../../contract/units.ts';
 import { callerName, ownerOf } from '../../core/caller.ts';
 import { placeName } from '../../core/places.ts';
 import { planCreate, planRemove } from '../../core/plans.ts';
@@ -77,7 +78,7 @@ function newApp({ parts, input, caller }: Request<'app.create'>): Steps['record.
 const full = (name: string, free: number, floor: number): AppError =>
   new AppError(
     'pool-full',
-    `Cannot create "${name}": the pool has ${free} bytes free, and ${floor} are kept for production`,
+    `Cannot create "${name}": the pool has ${formatBytes(free)} free, and ${formatBytes(floor)} are kept for production`,
     {
       next: ['bulkhead ls', 'bulkhead trash ls'],
     },
@@ -141,6 +142,7 @@ export const remove: Handler<'volume.remove'> = {
     return holdTarget(request, async (record) => {
       const ref = refOf(record);
       if (record.kind === 'app') checkApp(parts, record, input.confirm);
+      await parts.reaper.release(record.id);
       await parts.sessions.endAll(record.id);
       const entry = entryFor(request, record);
       await parts.run(planRemove(subject(parts, record), entry), id, emit);

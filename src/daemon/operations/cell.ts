@@ -13,6 +13,7 @@ export const up: Handler<'cell.up'> = {
   plan: async (request) => ({ plans: [planUp(subject(request.parts, needTarget(request)))] }),
   async run(request) {
     return holdTarget(request, async (record) => {
+      request.parts.reaper.demandRoom(record);
       const already = request.parts.supervisor.state(record.id).state === 'up';
       return answer(request, record, already ? [] : await start(request, record));
     });
@@ -27,6 +28,7 @@ export const restart: Handler<'cell.restart'> = {
   async run(request) {
     const { parts, id, emit } = request;
     return holdTarget(request, async (record) => {
+      parts.reaper.demandRoom(record);
       await parts.sessions.endAll(record.id);
       const stopped = await parts.run(planStop(subject(parts, record)), id, emit);
       return answer(request, record, [...stopped, ...(await start(request, record))]);
@@ -39,6 +41,7 @@ export const down: Handler<'cell.down'> = {
   async run(request) {
     const { parts, id, emit } = request;
     return holdTarget(request, async (record) => {
+      await parts.reaper.release(record.id);
       await parts.sessions.endAll(record.id);
       await parts.run(planDown(subject(parts, record)), id, emit);
       return { ref: refOf(record), state: parts.supervisor.state(record.id).state };

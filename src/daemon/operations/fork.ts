@@ -72,6 +72,8 @@ function forkSubject(parts: Parts, record: Steps['record.make'], source: VolumeR
 }
 
 async function bringUp(parts: Parts, record: VolumeRecord, { id, emit }: Pick<Request<'fork.create'>, 'id' | 'emit'>) {
+  // Again, and nothing waits between the look and the start: others may have been started meanwhile.
+  needFit(parts, fileOf(parts, record.id), refOf(record));
   parts.supervisor.begin(record);
   try {
     const times = await parts.run(planUp(subject(parts, record)), id, emit);
@@ -177,6 +179,7 @@ export const reset: Handler<'fork.reset'> = {
   async run(request) {
     const { parts, emit, id } = request;
     return holdTarget(request, async (record) => {
+      parts.reaper.demandRoom(record);
       const trash = parts.newId();
       await parts.sessions.endAll(record.id);
       const timings = await parts.run(planReset(subject(parts, record), trash, record.cap ?? FORK_DISK), id, emit);

@@ -2,6 +2,7 @@ import { statfs } from 'node:fs/promises';
 import { AppError } from '../../contract/errors.ts';
 import { formatBytes } from '../../contract/units.ts';
 import { planPool } from '../../core/plans.ts';
+import type { Plan } from '../../core/steps.ts';
 import { doctor as examine } from '../doctor.ts';
 import type { Handler, Request } from '../handler.ts';
 import type { Parts } from '../parts.ts';
@@ -12,12 +13,12 @@ const SIZE_MOST = 400 * GIB;
 const SIZE_LEAST = 256 << 20;
 
 export const init: Handler<'machine.init'> = {
-  plan: async (request) => ({ plans: [planPool(await sizeFor(request), request.input.device ?? null)] }),
+  plan: async (request) => ({ plans: await poolPlans(request) }),
   async run(request) {
     const { parts, input, caller, emit, id } = request;
     return parts.locks.hold(['pool'], async () => {
-      const size = await sizeFor(request);
-      if ((await parts.volumes.room()) === undefined) await parts.run(planPool(size, input.device ?? null), id, emit);
+      for (const plan of await poolPlans(request)) await parts.run(plan, id, emit);
+      await parts.poolStart.take();
       const room = await parts.volumes.room();
       if (room === undefined)
         throw new AppError('no-pool', 'The pool was made and is not mounted', { next: ['bulkhead doctor'] });
@@ -29,6 +30,12 @@ export const init: Handler<'machine.init'> = {
     });
   },
 };
+
+/** Where there is a pool, only a person is enrolled. */
+async function poolPlans(request: Request<'machine.init'>): Promise<Plan[]> {
+  if ((await request.parts.volumes.room()) !== undefined) return [];
+  return [planPool(await sizeFor(request), request.input.device ?? null)];
+}
 
 /** Bytes of the new pool: what was asked, else half of what is free, with a margin for the machine. */
 async function sizeFor({ parts, input }: Request<'machine.init'>): Promise<number> {
@@ -73,7 +80,7 @@ export const status: Handler<'machine.status'> = {
       enrolled: parts.factors.enrolled(),
       started: new Date(parts.started).toISOString(),
       pool,
-      poolNote: pool === null ? 'no pool is mounted: sudo bulkhead init' : null,
+      poolNote: pool === null ? whyNoPool(parts) : null,
       apps: volumes.filter((record) => record.kind === 'app').length,
       forks: volumes.filter((record) => record.kind === 'fork').length,
       up: volumes.filter((record) => parts.supervisor.state(record.id).state === 'up').length,
@@ -82,6 +89,11 @@ export const status: Handler<'machine.status'> = {
     };
   },
 };
+
+function whyNoPool({ poolStart }: Parts): string {
+  const problem = poolStart.problem();
+  return problem === undefined ? 'no pool is mounted: sudo bulkhead init' : `the pool cannot be used: ${problem}`;
+}
 
 function notes(parts: Parts, pool: { free: number; floor: number } | null): string[] {
   const said: string[] = [];

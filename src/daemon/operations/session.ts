@@ -3,18 +3,20 @@ import { parseId } from '../../core/ids.ts';
 import { ownerOf } from '../../core/caller.ts';
 import { refOf } from '../cell-spec.ts';
 import type { Handler } from '../handler.ts';
-import { needTarget } from '../shared.ts';
+import { asItIs, needTarget } from '../shared.ts';
 
 export const exec: Handler<'session.exec'> = {
   async run(request) {
     const { parts, input, stream, caller } = request;
-    const record = needTarget(request);
+    const seen = needTarget(request);
     if (stream === undefined) throw new AppError('usage', 'A session is a stream');
     if (input.command.length === 0)
       throw new AppError('usage', 'There is no command to run', {
-        next: [`bulkhead exec ${refOf(record)} -- ls`, `bulkhead shell ${refOf(record)}`],
+        next: [`bulkhead exec ${refOf(seen)} -- ls`, `bulkhead shell ${refOf(seen)}`],
       });
-    parts.locks.demandFree(refOf(record));
+    parts.locks.demandFree(refOf(seen));
+    const record = asItIs(request);
+    parts.reaper.demandRoom(record);
     await parts.supervisor.ensureCell(record);
     const code = await parts.sessions.start(record, ownerOf(caller), stream, {
       command: input.command,

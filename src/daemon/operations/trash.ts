@@ -2,7 +2,7 @@ import { AppError } from '../../contract/errors.ts';
 import { parseRef } from '../../contract/names.ts';
 import { placeName } from '../../core/places.ts';
 import { planRestore } from '../../core/plans.ts';
-import { FORK_TTL, PURGE_WAIT } from '../../core/retention.ts';
+import { FORK_TTL } from '../../core/retention.ts';
 import type { Id } from '../../core/ids.ts';
 import type { Plan } from '../../core/steps.ts';
 import type { TrashRecord } from '../../store/trash.ts';
@@ -105,7 +105,8 @@ function appOf(parts: Parts, record: VolumeRecord): Id | undefined {
 export const purge: Handler<'trash.purge'> = {
   async run({ parts, input }) {
     const item = needItem(parts, input.name);
-    const at = parts.clock() + PURGE_WAIT;
+    // Asking again does not put it off.
+    const at = item.purgeAt ?? parts.clock() + parts.purgeWait;
     parts.store.trash.purgeAt(item.key, at);
     return { name: item.name, at: new Date(at).toISOString() };
   },

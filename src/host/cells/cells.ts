@@ -54,6 +54,11 @@ export function createRuncCells(deps: RuncCellsDeps): Cells {
         await lifecycle.stop(id);
         sessions.forget(id);
       }),
+    up: (id) =>
+      lifecycle.running(id).then(
+        () => true,
+        () => false,
+      ),
     list: async () => {
       const running = await lifecycle.list();
       reconciled ??= Promise.all(running.map(({ id }) => sessions.endHelpers(id)));
@@ -82,7 +87,7 @@ export function createRuncCells(deps: RuncCellsDeps): Cells {
     whenEmpty: (cell, session, call) =>
       cgroups.whenEmpty(groupOfSession(cell, session) ?? `${deps.paths.cgroup}/${cell}`, call),
     log: async (cell, session, lines) => tailLog(places.log(cell, session), lines),
-    follow: (cell, session, signal, line, after) => followLog(places.log(cell, session), signal, line, after),
+    follow: (cell, session, signal, call, after) => followLog(places.log(cell, session), signal, call, after),
     forget: (id) => removeLogs(places.logs(id)),
     ceiling: async (limits) => lifecycle.ceiling(limits),
     close: async () => {

@@ -1,0 +1,42 @@
+import type { Parts } from './parts.ts';
+import type { Runner } from './journal-runner.ts';
+import { sweep } from './sweep.ts';
+
+/** Taking the machine's pool into use: at the start, when it is made, and when it has come back. */
+export interface PoolStart {
+  /** Mounts it and finishes what a crash left on it; once that has succeeded, nothing more. False: there is no pool to use. */
+  take(): Promise<boolean>;
+  /** Why there is a pool and it cannot be used; undefined: there is none, or it is in use. */
+  problem(): string | undefined;
+}
+
+export function createPoolStart(parts: () => Parts, runner: Runner): PoolStart {
+  let problem: string | undefined;
+  let taking: Promise<boolean> | undefined;
+
+  async function take(): Promise<boolean> {
+    problem = undefined;
+    try {
+      if (!(await parts().volumes.open())) return false;
+      const said = [...(await runner.recover()), ...(await sweep(parts()))];
+      parts().recovered.push(...said);
+      for (const what of said) parts().log.warn('recovered', { what });
+      return true;
+    } catch (error) {
+      problem = error instanceof Error ? error.message : String(error);
+      parts().log.error('the pool cannot be used', { error: problem });
+      return false;
+    }
+  }
+
+  return {
+    problem: () => problem,
+    take() {
+      taking ??= take().then((taken) => {
+        if (!taken) taking = undefined;
+        return taken;
+      });
+      return taking;
+    },
+  };
+}
