@@ -3,6 +3,7 @@ import { chmod, mkdir } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { pathsOf, type Paths } from '../host/paths.ts';
+import { AppError } from '../contract/errors.ts';
 import type { Id } from '../core/ids.ts';
 import { assemble } from './assemble.ts';
 import { createLog } from './log.ts';
@@ -41,7 +42,15 @@ async function main(): Promise<void> {
   };
   process.on('SIGTERM', () => stop('SIGTERM'));
   process.on('SIGINT', () => stop('SIGINT'));
-  process.on('SIGHUP', () => void daemon.reload());
+  process.on('SIGHUP', () => {
+    daemon.reload().catch((error: unknown) => log.error('could not reload', { error: String(error) }));
+  });
+  // One request's slip must not take production's supervisor with it.
+  process.on('unhandledRejection', (error) => {
+    log.error('nobody waited for this', {
+      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    });
+  });
   await daemon.listen();
   log.info('bulkheadd answers', { socket: paths.socket, instance: paths.instance, pid: process.pid });
   await daemon.reconcile();
@@ -65,6 +74,9 @@ function bundleDirectory(): string {
 }
 
 main().catch((error: unknown) => {
-  process.stderr.write(`bulkheadd: ${error instanceof Error ? error.message : String(error)}\n`);
+  const { why, next = [] } = error instanceof AppError ? error : {};
+  const message = error instanceof Error ? error.message : String(error);
+  const lines = [message, ...(why === undefined ? [] : [why]), ...next.map((command) => `  ${command}`)];
+  process.stderr.write(`bulkheadd: ${lines.join('\n')}\n`);
   process.exit(1);
 });

@@ -1,4 +1,4 @@
-import { AppError } from '../contract/errors.ts';
+import { AppError, ERRORS } from '../contract/errors.ts';
 import type { AnswerEvent, PlanView, ProgressEvent } from '../contract/events.ts';
 import { objectOf } from '../contract/fields.ts';
 import type { Operation } from '../contract/operation.ts';
@@ -57,6 +57,9 @@ interface Io {
   stream: ServerStream | undefined;
 }
 
+/** Exit code of what the policy does not allow. */
+const REFUSED = 3;
+
 export function createPipeline(parts: Parts, handlers: Handlers): Pipeline {
   async function perform(name: OperationName, from: Door, envelope: Envelope, io: Io) {
     const operation = OPERATIONS[name] as unknown as Operation;
@@ -78,7 +81,11 @@ export function createPipeline(parts: Parts, handlers: Handlers): Pipeline {
         ...io,
         parts,
       } as Request<OperationName>;
-      if (envelope.plan) return { plan: await planView(handlers, name, operation, target, request) };
+      if (envelope.plan) {
+        const plan = await planView(handlers, name, operation, target, request);
+        await note.outcome('planned', null);
+        return { plan };
+      }
       if (verdict.needsFactor) await parts.factors.demand(caller, envelope.code, operation, target);
       await note.intent();
       if (verdict.point && target.record !== undefined)
@@ -89,7 +96,7 @@ export function createPipeline(parts: Parts, handlers: Handlers): Pipeline {
     } catch (error) {
       const body = { ...toBody(error), request: id };
       if (!(error instanceof AppError)) parts.log.error('request failed', { id, name, error: describe(error) });
-      await note.outcome(note.began() ? 'failed' : 'refused', body.code);
+      await note.outcome(ERRORS[body.code].exit === REFUSED ? 'refused' : 'failed', body.code);
       throw Object.assign(AppError.from(body), { request: id, cause: error });
     }
   }
@@ -129,16 +136,13 @@ async function identify(parts: Parts, door: Door, of: { id: string; name: Operat
   } catch (error) {
     const body = { ...toBody(error), request: of.id };
     const caller: Caller = { kind: 'service', name: 'nobody', evidence: [body.message] };
-    await parts.audit.append({
-      request: of.id,
-      phase: 'outcome',
-      operation: of.name,
-      target: null,
+    const note = recorder(parts, {
+      ...of,
+      operation: OPERATIONS[of.name] as unknown as Operation,
       caller,
-      outcome: 'refused',
-      code: body.code,
-      arguments: null,
+      input: null,
     });
+    await note.outcome('refused', body.code);
     throw AppError.from(body);
   }
 }
@@ -195,7 +199,11 @@ async function planView(
   };
 }
 
-/** Writes the audit records of one request: intent before, outcome after; one record for a refusal or a plain read. */
+/**
+ * Writes the audit records of one request: intent before, outcome after; one record for a refusal or a plain read.
+ * Where the intent cannot be written nothing is done. An outcome that cannot be written changes nothing any more,
+ * and `doctor` has to answer while the disk is full.
+ */
 function recorder(
   parts: Parts,
   of: { id: string; name: OperationName; operation: Operation; caller: Caller; input: unknown },
@@ -215,14 +223,16 @@ function recorder(
     });
   return {
     target: (found: Target) => void (target = found),
-    began: () => began,
     async intent() {
       if (of.operation.effect !== 'read' || of.operation.data === true) {
         await write('intent', 'allowed', null);
         began = true;
       }
     },
-    outcome: (outcome: string, code: string | null) => write('outcome', outcome, code),
+    outcome: (outcome: string, code: string | null) =>
+      write('outcome', outcome, code).catch((error: unknown) =>
+        parts.log.error('not recorded', { id: of.id, operation: of.name, outcome, error: describe(error) }),
+      ),
   };
 }
 

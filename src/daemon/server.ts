@@ -65,8 +65,8 @@ export function createDaemonServer(pipeline: Pipeline): DaemonServer {
     const gone = new AbortController();
     response.on('close', () => gone.abort());
     const reply = createReply(response);
-    const fd = fdOf(request.socket);
     try {
+      const fd = fdOf(request.socket);
       const name = route(request, 'POST');
       const done = limiter.enter(fd);
       try {

@@ -28,6 +28,9 @@ export interface ServerStream {
   end(): void;
 }
 
+/** Milliseconds that a client has to say what it wants. */
+const OPEN_DEADLINE = 10_000;
+
 /** Speaks `bulkhead/1` on an upgraded connection. `head`: what came with the upgrade. */
 export function createServerStream(socket: Duplex, head: Buffer): ServerStream {
   const reader = createFrameReader();
@@ -46,6 +49,7 @@ export function createServerStream(socket: Duplex, head: Buffer): ServerStream {
       if (early.length > 64) throw new RangeError('too many control frames before the operation began');
     } else if (message.type === 'open') {
       isOpen = true;
+      clearTimeout(late);
       opened.resolve(message);
     } else throw new TypeError('the first control frame must be "open"');
   };
@@ -60,12 +64,14 @@ export function createServerStream(socket: Duplex, head: Buffer): ServerStream {
   };
   const leave = (error?: Error): void => {
     if (gone.signal.aborted) return;
+    clearTimeout(late);
     gone.abort();
     opened.reject(error ?? new Error('the client left'));
     // A cut upload is not a finished one: whoever reads it must see the difference.
     if (!stdin.readableEnded) stdin.destroy(error ?? new Error('the client left'));
     socket.destroy();
   };
+  const late = setTimeout(() => leave(new Error('the client asked for nothing')), OPEN_DEADLINE);
   stdin.on('error', () => {});
   socket.on('data', (chunk: Buffer) => {
     try {
