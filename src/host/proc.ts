@@ -1,4 +1,5 @@
-import { readFileSync, readlinkSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readlinkSync, readSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import type { ObservedProcess } from '../core/recognise.ts';
 
 /** What the kernel says of a process (proc_pid_stat(5)); nothing of it lies in the process's reach. */
@@ -17,6 +18,57 @@ export function readKernel(pid: number, file: 'stat' | 'status'): string | undef
     return readFileSync(`/proc/${pid}/${file}`, 'latin1');
   } catch {
     return undefined;
+  }
+}
+
+/** Milliseconds for what a process keeps in its own memory. */
+const MEMORY_DEADLINE = 200;
+
+/**
+ * What lies in a process's own memory, at most `limit` bytes: how long its arguments are, it says
+ * itself, and may say terabytes (PR_SET_MM_MAP, prctl(2)); a read to the end would never end. The
+ * kernel takes it from anonymous pages alone (since CVE-2018-1120; measured: a page of a FUSE file
+ * gives nothing, at once), so it cannot be made to wait for a server of the process's own. The
+ * deadline is for what is merely slow. Undefined: it could not be read, or not in time.
+ */
+export async function readMemory(pid: number, file: 'cmdline' | 'environ', limit: number): Promise<Buffer | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, MEMORY_DEADLINE, undefined);
+  });
+  const read = await Promise.race([readOnce(pid, file, limit), late]);
+  clearTimeout(timer);
+  return read;
+}
+
+/** The kernel gives as much as there is at once: a short read is the end (fs/proc/base.c). */
+async function readOnce(pid: number, file: string, limit: number): Promise<Buffer | undefined> {
+  const handle = await open(`/proc/${pid}/${file}`, 'r').catch(() => undefined);
+  if (handle === undefined) return undefined;
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(limit), 0, limit, 0);
+    return buffer.subarray(0, bytesRead);
+  } catch {
+    return undefined;
+  } finally {
+    await handle.close();
+  }
+}
+
+const OWN_LIMIT = 16 << 10;
+
+/** Arguments of a process that should be one of ours, at once; none where there is no such process. */
+export function argumentsOfOurs(pid: number): string[] {
+  try {
+    const fd = openSync(`/proc/${pid}/cmdline`, 'r');
+    try {
+      const bytes = Buffer.alloc(OWN_LIMIT);
+      return bytes.toString('utf8', 0, readSync(fd, bytes)).split('\0');
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    return [];
   }
 }
 

@@ -1,4 +1,3 @@
-import { open } from 'node:fs/promises';
 import { uptime } from 'node:os';
 import type { ObservedProcess } from '../core/recognise.ts';
 import type { Lineage } from '../core/sign-in.ts';
@@ -9,6 +8,7 @@ import {
   numbers,
   pick,
   readKernel,
+  readMemory,
   sameAs,
   uidsOf,
   variablesIn,
@@ -43,8 +43,6 @@ const MOST_ANCESTORS = 64;
 const TRIES = 3;
 const ENVIRONMENT_LIMIT = 128 << 10;
 const ARGV_LIMIT = 16 << 10;
-/** Milliseconds for what a process keeps in its own memory. */
-const MEMORY_DEADLINE = 200;
 
 interface Held extends Numbers {
   pidfd: number;
@@ -58,8 +56,8 @@ export function createProcesses(deps: { keep: (variable: string) => boolean }): 
     const exe = linkOf(held.pid);
     const room = Math.max(1, Math.min(held.environ, ENVIRONMENT_LIMIT));
     const [argv, environment] = await Promise.all([
-      readInTime(held.pid, 'cmdline', ARGV_LIMIT),
-      readInTime(held.pid, 'environ', room),
+      readMemory(held.pid, 'cmdline', ARGV_LIMIT),
+      readMemory(held.pid, 'environ', room),
     ]);
     const after = numbers(held.pid);
     if (after === undefined || !pidfdAlive(held.pidfd) || !sameAs(held, after)) return undefined;
@@ -146,32 +144,3 @@ const blank = (seen: Numbers): ObservedProcess => ({
   environment: [],
   readable: false,
 });
-
-/**
- * What lies in a process's own memory. The kernel takes it from anonymous pages alone (since
- * CVE-2018-1120; measured: a page of a FUSE file gives nothing, at once), so it cannot be made
- * to wait for a server of the process's own. The deadline is for what is merely slow.
- */
-async function readInTime(pid: number, file: 'cmdline' | 'environ', limit: number): Promise<Buffer | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, MEMORY_DEADLINE, undefined);
-  });
-  const read = await Promise.race([readMemory(pid, file, limit), late]);
-  clearTimeout(timer);
-  return read;
-}
-
-/** At most `limit` bytes. The kernel gives as much as there is at once: a short read is the end (fs/proc/base.c). */
-async function readMemory(pid: number, file: string, limit: number): Promise<Buffer | undefined> {
-  const handle = await open(`/proc/${pid}/${file}`, 'r').catch(() => undefined);
-  if (handle === undefined) return undefined;
-  try {
-    const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(limit), 0, limit, 0);
-    return buffer.subarray(0, bytesRead);
-  } catch {
-    return undefined;
-  } finally {
-    await handle.close();
-  }
-}

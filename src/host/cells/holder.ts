@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { start } from '../exec.ts';
+import { argumentsOfOurs, readKernel, uidsOf } from '../proc.ts';
 import { closeFd, pidfdOpen, tryCall } from '../syscalls.ts';
 
 /**
@@ -31,9 +32,8 @@ export function takeBack(directory: string, supervisor: number): number | undefi
   const pidfd = holder === undefined ? undefined : pidfdOpen(holder);
   if (pidfd === undefined) return undefined;
   try {
-    // The number may be another process's by now.
-    const command = readFileSync(`/proc/${holder}/cmdline`, 'utf8').split('\0');
-    if (!command.includes(`--pid=${supervisor}`)) return undefined;
+    // The number may be another process's by now, and what an argument says, anybody can say.
+    if (holder === undefined || !isHolder(holder, supervisor)) return undefined;
     const fd = tryCall('syscall', SYS_PIDFD_GETFD, pidfd, HELD, 0, 0, 0, 0);
     return fd < 0 ? undefined : fd;
   } finally {
@@ -45,12 +45,16 @@ export function takeBack(directory: string, supervisor: number): number | undefi
 export function letGo(directory: string, supervisor: number): void {
   const holder = readNumber(fileOf(directory));
   try {
-    if (holder !== undefined && readFileSync(`/proc/${holder}/cmdline`, 'utf8').includes(`--pid=${supervisor}\0`))
-      process.kill(holder, 'SIGKILL');
+    if (holder !== undefined && isHolder(holder, supervisor)) process.kill(holder, 'SIGKILL');
   } catch {
     // It ended with the supervisor.
   }
 }
+
+/** Root's own, with the arguments that it was started with. */
+const isHolder = (pid: number, supervisor: number): boolean =>
+  uidsOf(readKernel(pid, 'status') ?? '').every((uid) => uid === 0) &&
+  argumentsOfOurs(pid).includes(`--pid=${supervisor}`);
 
 function readNumber(file: string): number | undefined {
   try {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { AppError } from '../../contract/errors.ts';
 import type { CellProcess } from '../cells.ts';
+import { readMemory } from '../proc.ts';
 import { closeFd, pidfdOpen, tryCall } from '../syscalls.ts';
 import type { Cgroups } from './cgroups.ts';
 
@@ -9,6 +10,8 @@ const SYS_PIDFD_SEND_SIGNAL = 424;
 /** Ticks of `starttime` a second, the same on every architecture that Node runs on (USER_HZ). */
 const TICKS = 100;
 const COMMAND_LIMIT = 4096;
+/** Milliseconds for the command lines of all processes of a cell. */
+const COMMANDS_DEADLINE = 2000;
 
 /** Groups of a cell and below it, with the session that each belongs to. */
 function groupsOf(cgroups: Cgroups, cell: string): { group: string; session: string }[] {
@@ -23,12 +26,23 @@ function groupsOf(cgroups: Cgroups, cell: string): { group: string; session: str
 }
 
 /** The processes of a cell by session, oldest first. */
-export function listProcesses(cgroups: Cgroups, cell: string, idBase: number): CellProcess[] {
+export async function listProcesses(cgroups: Cgroups, cell: string, idBase: number): Promise<CellProcess[]> {
   const boot = Number(/^btime (\d+)$/m.exec(readFileSync('/proc/stat', 'utf8'))?.[1]) * 1000;
-  return groupsOf(cgroups, cell)
-    .flatMap(({ group, session }) => cgroups.processes(group).map((pid) => describe(pid, session, idBase, boot)))
-    .filter((found) => found !== undefined)
-    .sort((a, b) => a.started.getTime() - b.started.getTime() || a.hostPid - b.hostPid);
+  const until = performance.now() + COMMANDS_DEADLINE;
+  const found: CellProcess[] = [];
+  for (const { group, session } of groupsOf(cgroups, cell))
+    for (const pid of cgroups.processes(group)) {
+      // One after the other, with a turn for other callers in between. Too late: its name has to do.
+      const command = performance.now() < until ? await commandOf(pid) : '';
+      const process = describe(pid, session, idBase, boot);
+      if (process !== undefined) found.push(command === '' ? process : { ...process, command });
+    }
+  return found.sort((a, b) => a.started.getTime() - b.started.getTime() || a.hostPid - b.hostPid);
+}
+
+async function commandOf(hostPid: number): Promise<string> {
+  const bytes = await readMemory(hostPid, 'cmdline', COMMAND_LIMIT);
+  return (bytes ?? Buffer.alloc(0)).toString('utf8').split('\0').join(' ').trim();
 }
 
 function describe(hostPid: number, session: string, idBase: number, boot: number): CellProcess | undefined {
@@ -36,11 +50,6 @@ function describe(hostPid: number, session: string, idBase: number, boot: number
     const status = readFileSync(`/proc/${hostPid}/status`, 'utf8');
     const field = (name: string): string[] =>
       new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(status)?.[1]?.split(/\s+/) ?? [];
-    const command = readFileSync(`/proc/${hostPid}/cmdline`, 'utf8')
-      .slice(0, COMMAND_LIMIT)
-      .split('\0')
-      .join(' ')
-      .trim();
     return {
       pid: Number(field('NSpid').at(-1)),
       hostPid,
@@ -48,7 +57,7 @@ function describe(hostPid: number, session: string, idBase: number, boot: number
       session,
       started: new Date(boot + (Number(statOf(hostPid)[19]) * 1000) / TICKS),
       rss: Number(field('VmRSS')[0] ?? 0) * 1024,
-      command: command === '' ? `[${field('Name').join(' ')}]` : command,
+      command: `[${field('Name').join(' ')}]`,
     };
   } catch {
     // It has ended meanwhile.
@@ -72,32 +81,59 @@ export function signalNumber(name: string): number {
 /**
  * Sends a signal to the foreground of a session: the terminal's foreground group,
  * or the command's own group where there is no terminal. An ended command is a success.
+ *
+ * The group is not signalled by its number. A terminal keeps the number of a foreground group
+ * that has ended, and the machine gives it to the next process that comes along: whoever waits
+ * for that in a cell would have root signal a stranger. So its members are, of this session alone.
  */
 export function signalForeground(cgroups: Cgroups, group: string, leader: number, name: string): void {
   const number = signalNumber(name);
   if (!cgroups.processes(group).includes(leader)) return;
-  try {
-    const stat = statOf(leader);
-    // proc(5): field 5 is the process group, 8 the foreground group of the terminal, -1 without one.
-    const foreground = Number(stat[5]);
-    process.kill(-(foreground > 0 ? foreground : Number(stat[2])), number);
-  } catch (error) {
-    if (!['ESRCH', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-  }
+  const { own, foreground } = groupsOfProcess(leader);
+  const wanted = foreground > 0 ? foreground : own;
+  signalMembers(cgroups, group, number, (pid) => groupsOfProcess(pid).own === wanted);
 }
 
 /** Sends a signal to every process of a session, newest first; a number that was given to another process meanwhile is not hit. */
 export function signalGroup(cgroups: Cgroups, group: string, name: string): void {
-  const number = signalNumber(name);
-  const groups = [group, ...cgroups.children(group).map((child) => `${group}/${child}`)];
-  for (const at of groups)
-    for (const pid of cgroups.processes(at).sort((a, b) => b - a)) signalOne(cgroups, at, pid, number);
+  signalMembers(cgroups, group, signalNumber(name), () => true);
 }
 
-function signalOne(cgroups: Cgroups, group: string, pid: number, number: number): void {
-  const pidfd = pidfdOpen(pid);
-  if (pidfd === undefined) return;
-  // The descriptor stands for one process; that it is one of the group is asked after it was opened.
-  if (cgroups.processes(group).includes(pid)) tryCall('syscall', SYS_PIDFD_SEND_SIGNAL, pidfd, number, 0, 0, 0, 0);
-  closeFd(pidfd);
+/** proc(5): field 5 is the process group, 8 the foreground group of the terminal, -1 without one. An ended process is in none. */
+function groupsOfProcess(pid: number): { own: number; foreground: number } {
+  try {
+    const stat = statOf(pid);
+    return { own: Number(stat[2]), foreground: Number(stat[5]) };
+  } catch {
+    return { own: 0, foreground: 0 };
+  }
+}
+
+/** Descriptors that are held at once. */
+const AT_ONCE = 256;
+
+function signalMembers(cgroups: Cgroups, group: string, number: number, wanted: (pid: number) => boolean): void {
+  const groups = [group, ...cgroups.children(group).map((child) => `${group}/${child}`)];
+  for (const at of groups) {
+    const pids = cgroups.processes(at).sort((a, b) => b - a);
+    for (let from = 0; from < pids.length; from += AT_ONCE)
+      signalSome(cgroups, at, pids.slice(from, from + AT_ONCE), (pid) => (wanted(pid) ? number : undefined));
+  }
+}
+
+/** A descriptor stands for one process; that it is one of the group is asked after it was opened. */
+function signalSome(
+  cgroups: Cgroups,
+  group: string,
+  pids: readonly number[],
+  signalFor: (pid: number) => number | undefined,
+): void {
+  const held = pids.map((pid) => ({ pid, pidfd: pidfdOpen(pid) }));
+  const members = new Set(cgroups.processes(group));
+  for (const { pid, pidfd } of held) {
+    if (pidfd === undefined) continue;
+    const number = members.has(pid) ? signalFor(pid) : undefined;
+    if (number !== undefined) tryCall('syscall', SYS_PIDFD_SEND_SIGNAL, pidfd, number, 0, 0, 0, 0);
+    closeFd(pidfd);
+  }
 }

@@ -1,23 +1,17 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
+import { argumentsOfOurs, readMemory } from '../proc.ts';
 
 const WAIT = 2_000;
 const PAUSE = 5;
+const COMMAND_LIMIT = 16 << 10;
 
 const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, PAUSE));
-
-function commandOf(pid: number): string[] {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-  } catch {
-    return [];
-  }
-}
 
 /** Waits until a process that matches is gone; ends it when it takes too long. */
 async function outlive(pid: number, matches: (command: string[]) => boolean): Promise<void> {
   const until = performance.now() + WAIT;
-  while (matches(commandOf(pid))) {
+  while (matches(argumentsOfOurs(pid))) {
     if (performance.now() > until) kill(pid);
     await pause();
   }
@@ -37,9 +31,11 @@ function kill(pid: number): void {
  */
 export async function endStrays(runtime: string, cell: string): Promise<void> {
   const isOurs = (command: string[]): boolean => command.includes(runtime) && command.includes(cell);
-  const pids = readdirSync('/proc')
-    .map(Number)
-    .filter((pid) => pid > 0 && isOurs(commandOf(pid)));
+  const pids: number[] = [];
+  for (const pid of readdirSync('/proc').map(Number)) {
+    const bytes = pid > 0 ? await readMemory(pid, 'cmdline', COMMAND_LIMIT) : undefined;
+    if (bytes !== undefined && isOurs(bytes.toString('utf8').split('\0'))) pids.push(pid);
+  }
   pids.forEach(kill);
   for (const pid of pids) await outlive(pid, isOurs);
 }
@@ -70,5 +66,5 @@ export function supervisorOf(session: string): number | undefined {
 /** True while the supervisor of a session's directory runs. */
 export function supervised(session: string): boolean {
   const pid = supervisorOf(session);
-  return pid !== undefined && isSupervisor(commandOf(pid), session);
+  return pid !== undefined && isSupervisor(argumentsOfOurs(pid), session);
 }
