@@ -140,7 +140,8 @@ export function createRunner(deps: RunnerDeps): Runner {
     async recover() {
       const said: string[] = [];
       // Not those of this daemon that are being worked on.
-      for (const entry of [...left.values()]) {
+      const before = [...left.values()];
+      for (const entry of before) {
         left.delete(entry.id);
         said.push((await settle(entry)).said);
       }

@@ -25,7 +25,7 @@ import type { Supervisor } from './supervisor.ts';
 import type { Target } from './target.ts';
 import type { Verdict } from '../core/policy.ts';
 
-/** Everything that a handler may use. Made in `main.ts`, and nowhere else. */
+/** Everything that a handler may use. Put together in `wire.ts`, and nowhere else. */
 export interface Parts {
   paths: Paths;
   version: string;

@@ -39,7 +39,7 @@ export function createReaper(parts: () => Parts, times: ReaperTimes): Reaper {
     const now = parts().clock();
     const duties: Record<string, () => Promise<void>> = {
       floor: () => floor.guard(now),
-      expire: () => expire(parts(), now, floor.release),
+      expire: () => expire(parts(), now, (id) => floor.release(id)),
       purge: () => purge(parts(), now),
       points: () => parts().points.forgetOld(),
     };
@@ -49,9 +49,9 @@ export function createReaper(parts: () => Parts, times: ReaperTimes): Reaper {
   const round = (): Promise<void> => (busy ??= attempt(parts(), 'round', all).finally(() => (busy = undefined)));
   return {
     round,
-    frozen: floor.frozen,
-    release: floor.release,
-    demandRoom: floor.demandRoom,
+    frozen: (id) => floor.frozen(id),
+    release: (id) => floor.release(id),
+    demandRoom: (record) => floor.demandRoom(record),
     start: () => {
       clearInterval(timer);
       timer = setInterval(() => void round(), times.every).unref();

@@ -211,7 +211,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor {
   }
 
   return {
-    state: lives.state,
+    state: (id) => lives.state(id),
     running: (id) => deps.keeper.running(id),
     ensureCell: (record) => deps.keeper.ensure(record),
     begin,

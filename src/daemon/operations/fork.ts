@@ -174,7 +174,9 @@ const taken = (ref: string): AppError =>
 export const reset: Handler<'fork.reset'> = {
   async plan(request) {
     const record = needTarget(request);
-    return { plans: [planReset(subject(request.parts, record), request.parts.newId(), record.cap ?? FORK_DISK)] };
+    const plain = subject(request.parts, record);
+    const again = record.wanted === 'up' ? [planUp(plain)] : [];
+    return { plans: [planReset(plain, request.parts.newId(), record.cap ?? FORK_DISK), ...again] };
   },
   async run(request) {
     const { parts, emit, id } = request;
