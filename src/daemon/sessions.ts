@@ -1,11 +1,11 @@
 import { AppError } from '../contract/errors.ts';
-import type { ClientControl } from '../contract/protocol.ts';
 import type { Id } from '../core/ids.ts';
 import type { Cells, Session, SessionSpec } from '../host/cells.ts';
 import type { Store } from '../store/store.ts';
 import type { VolumeRecord } from '../store/volumes.ts';
 import { refOf } from './cell-spec.ts';
 import type { Log } from './log.ts';
+import { createSessionControl } from './session-control.ts';
 import type { ServerStream } from './stream.ts';
 
 /** Milliseconds that a client has, after the daemon's restart, to attach again. */
@@ -42,19 +42,6 @@ export interface SessionsDeps {
   log: Log;
 }
 
-const SIGNALS = new Set([
-  'SIGINT',
-  'SIGTERM',
-  'SIGHUP',
-  'SIGQUIT',
-  'SIGUSR1',
-  'SIGUSR2',
-  'SIGWINCH',
-  'SIGCONT',
-  'SIGTSTP',
-  'SIGKILL',
-]);
-
 export function createSessions(deps: SessionsDeps): Sessions {
   const live = new Map<Id, { cell: Id; session: Session; attached: boolean }>();
   const used = new Map<Id, number>();
@@ -65,7 +52,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
     live.set(session.id, entry);
     used.set(record.id, deps.clock());
     stream.control({ type: 'accepted', session: session.id });
-    stream.onControl((message) => control(session, message));
+    stream.onControl(createSessionControl(session));
     const left = new Promise<'left'>((resolve) => {
       if (stream.gone.aborted) resolve('left');
       stream.gone.addEventListener('abort', () => resolve('left'), { once: true });
@@ -103,12 +90,6 @@ export function createSessions(deps: SessionsDeps): Sessions {
       .catch((error: unknown) => deps.log.warn('a session left something', { id: session.id, error: String(error) }));
     return result;
   }
-
-  const control = (session: Session, message: ClientControl): void => {
-    if (message.type === 'resize') session.resize(clamp(message.rows), clamp(message.columns));
-    else if (message.type === 'signal' && SIGNALS.has(message.signal))
-      void session.signal(message.signal).catch(() => {});
-  };
 
   const orphan = (cell: Id, id: Id): void => {
     setTimeout(() => {
@@ -171,8 +152,6 @@ export function createSessions(deps: SessionsDeps): Sessions {
     },
   };
 }
-
-const clamp = (value: number): number => Math.min(4096, Math.max(1, Math.trunc(Number(value) || 1)));
 
 /** One direction of a session, with back-pressure from the client to the command. */
 async function pump(from: AsyncIterable<Buffer>, channel: 1 | 2, stream: ServerStream): Promise<void> {
