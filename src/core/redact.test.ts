@@ -173,3 +173,17 @@ test('any text around it, a password in a URL is hidden', () => {
     }),
   );
 });
+
+test('many long values take no longer than a few, and what comes first is kept', () => {
+  const many = Object.fromEntries(Array.from({ length: 64 }, (_, at) => [`k${at}`, 'x y '.repeat(500)]));
+  const lists = Object.fromEntries(Array.from({ length: 64 }, (_, at) => [`k${at}`, Array(2000).fill('x y')]));
+  for (const input of [many, lists]) {
+    const started = performance.now();
+    const hidden = JSON.stringify(redact(input, {}));
+    assert.ok(performance.now() - started < 100);
+    assert.ok(hidden.length < 60_000, String(hidden.length));
+  }
+  const kept = redact({ command: ['psql', '-c', 'select 1'], directory: '/app', rest: 'x'.repeat(40_000) }, {});
+  assert.deepEqual((kept as { command: unknown }).command, ['psql', '-c', 'select 1']);
+  assert.equal((kept as { directory: unknown }).directory, '/app');
+});

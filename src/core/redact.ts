@@ -48,12 +48,26 @@ export function redactText(text: string): string {
 /** An operation's input for the audit log: declared secrets are gone, and what looks like one is hidden. */
 export function redact(input: unknown, fields: Readonly<Record<string, { secret?: boolean }>>): unknown {
   if (typeof input !== 'object' || input === null || Array.isArray(input)) return null;
+  let left = ALL;
+  const shown = (name: string, value: unknown): unknown => {
+    if (isSecret(name, fields)) return REDACTED;
+    // Looking for secrets takes time, and who sends many texts decides how much.
+    if (left <= 0) return typeof value === 'string' || Array.isArray(value) ? `… (${value.length} more)` : null;
+    const hidden = hide(value);
+    left -= sizeOf(hidden);
+    return hidden;
+  };
   return Object.fromEntries(
     Object.entries(input)
       .slice(0, 64)
-      .map(([name, value]) => [name.slice(0, 64), isSecret(name, fields) ? REDACTED : hide(value)]),
+      .map(([name, value]) => [name.slice(0, 64), shown(name, value)]),
   );
 }
+
+const sizeOf = (hidden: unknown): number =>
+  Array.isArray(hidden)
+    ? hidden.reduce((sum: number, word) => sum + String(word).length + 8, 0)
+    : String(hidden).length;
 
 /** What is not declared is refused, and recorded: its name is all there is to judge by. */
 const isSecret = (name: string, fields: Readonly<Record<string, { secret?: boolean }>>): boolean =>
