@@ -74,7 +74,7 @@ export function flagsOf(spec: Spec): Flag[] {
 export function positionalsOf(spec: Spec): { name: string; field: Field; optional: boolean }[] {
   return visible(spec.fields)
     .filter(([, field]) => field.positional !== undefined)
-    .map(([name, field]) => ({ name, field, optional: field.schema.safeParse(undefined).success }));
+    .map(([name, field]) => ({ name, field, optional: field.optional === true }));
 }
 
 /** `bulkhead exec [flags] REF -- COMMAND…` */

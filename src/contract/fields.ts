@@ -9,6 +9,8 @@ export interface Field<S extends z.ZodMiniType = z.ZodMiniType> {
   doc: string;
   kind: 'text' | 'flag' | 'integer' | 'bytes' | 'seconds' | 'list' | 'data';
   schema: S;
+  /** May be left out. */
+  optional?: boolean;
   /** Stands on the command line without a flag, in the order of declaration. `rest`: all that follows. */
   positional?: 'one' | 'rest';
   /** Never written to the audit log. */
@@ -45,30 +47,35 @@ export const optionalText = (doc: string, more: More = {}) => ({
   doc,
   kind: 'text' as const,
   schema: OPTIONAL_TEXT,
+  optional: true,
   ...more,
 });
 export const flag = (doc: string, more: More = {}) => ({
   doc,
   kind: 'flag' as const,
   schema: OPTIONAL_BOOLEAN,
+  optional: true,
   ...more,
 });
 export const integer = (doc: string, more: More = {}) => ({
   doc,
   kind: 'integer' as const,
   schema: OPTIONAL_COUNT,
+  optional: true,
   ...more,
 });
 export const bytes = (doc: string, more: More = {}) => ({
   doc,
   kind: 'bytes' as const,
   schema: OPTIONAL_COUNT,
+  optional: true,
   ...more,
 });
 export const seconds = (doc: string, more: More = {}) => ({
   doc,
   kind: 'seconds' as const,
   schema: OPTIONAL_COUNT,
+  optional: true,
   ...more,
 });
 /** At most `most` strings of 128 KiB each: what one command line may carry. */
