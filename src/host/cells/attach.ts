@@ -160,8 +160,10 @@ function createSide(key: number, fd: number, order: (message: ToWorker, transfer
 }
 
 /**
- * A stream that says how much of it was taken: `push` puts a chunk in its
- * buffer, and what the buffer lost since has been read.
+ * A stream that says how much of it was taken: what was pushed and lies in its
+ * buffer no longer. It looks after each `read` and each `push`. `_read` would be
+ * too early: Node calls it before it takes from the buffer what it returns, and
+ * not again before the next `push`, which does not come while the window is full.
  */
 class CountingReadable extends Readable {
   readonly #taken: (bytes: number) => void;
@@ -174,11 +176,20 @@ class CountingReadable extends Readable {
 
   override push(chunk: Uint8Array | null): boolean {
     this.#held += chunk?.length ?? 0;
-    return super.push(chunk);
+    const more = super.push(chunk);
+    this.#count();
+    return more;
   }
 
-  /** Called when the buffer is below its mark: what is not in it has been taken. */
-  override _read(): void {
+  override read(size?: number): unknown {
+    const chunk: unknown = super.read(size);
+    this.#count();
+    return chunk;
+  }
+
+  override _read(): void {}
+
+  #count(): void {
     const bytes = this.#held - this.readableLength;
     this.#held -= bytes;
     if (bytes > 0) this.#taken(bytes);

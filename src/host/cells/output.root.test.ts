@@ -89,6 +89,18 @@ test('a reader that stops makes the command wait, and no other session', { timeo
   await slow.end();
 });
 
+test('a reader that takes all there is at once, and seldom, gets it to the end', { timeout: 30_000 }, async () => {
+  const slow = await bench.cells.open(session('head -c 5000000 /dev/zero'));
+  let bytes = 0;
+  for await (const chunk of slow.stdout as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    // Time in which the whole window fills up.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  assert.deepEqual([bytes, await slow.exit], [5_000_000, 0]);
+  await slow.end();
+});
+
 test(
   'a process in the background does not keep the exit code back, and goes with the session',
   { timeout: 20_000 },
