@@ -2,13 +2,16 @@ import { AppError } from '../contract/errors.ts';
 import type { AuditFile } from '../store/audit.ts';
 import { auditCaller } from '../store/store.ts';
 import type { AuditLog } from './parts.ts';
+import type { RecordBudget } from './record-budget.ts';
 
 /** The audit log as the daemon uses it: an error says what a person can do. What cannot be recorded is not done. */
-export function createAuditLog(file: AuditFile): AuditLog {
+export function createAuditLog(file: AuditFile, budget: RecordBudget): AuditLog {
   return {
     async append(entry) {
       try {
-        await file.append({ ...entry, caller: auditCaller(entry.caller) });
+        const record = await file.append({ ...entry, caller: auditCaller(entry.caller) });
+        const { kind } = entry.caller;
+        if (kind === 'unproven' || kind === 'cell') budget.spend(entry.caller.uid, JSON.stringify(record).length);
       } catch (error) {
         throw unwritable(error);
       }

@@ -1,6 +1,7 @@
-import { chmod, mkdir, rm } from 'node:fs/promises';
+import { chmod, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Id } from '../core/ids.ts';
+import { makeCellDirectory } from '../host/directories.ts';
 import type { Paths } from '../host/paths.ts';
 import { socketDirectory } from './cell-spec.ts';
 
@@ -27,12 +28,12 @@ export function createCellSockets(deps: { paths: Paths; listen: () => Listen }):
     async open(cell, idBase) {
       if (open.has(cell)) return;
       const directory = socketDirectory(deps.paths, cell);
-      await mkdir(directory, { recursive: true, mode: 0o755 });
+      await makeCellDirectory(directory, idBase);
       const file = path.join(directory, 'cell.sock');
       await rm(file, { force: true });
       const end = await deps.listen()(file, { channel: 'cell', cell, idBase });
       open.set(cell, end);
-      // Anyone in the cell may connect; nobody else can reach the directory.
+      // Anyone in the cell may connect; nobody else can enter the directory.
       await chmod(file, 0o666);
     },
     async close(cell) {

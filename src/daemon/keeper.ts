@@ -2,7 +2,7 @@ import { NO_FILE } from '../contract/app-file.ts';
 import type { Id } from '../core/ids.ts';
 import type { MachineSize } from '../core/room.ts';
 import type { CellTimes, Cells, RunningCell } from '../host/cells.ts';
-import { makeOpenDirectory, removeDirectory } from '../host/directories.ts';
+import { removeDirectory } from '../host/directories.ts';
 import type { Paths } from '../host/paths.ts';
 import type { Volumes } from '../host/volumes.ts';
 import type { Store } from '../store/store.ts';
@@ -48,7 +48,6 @@ export function createKeeper(deps: KeeperDeps): Keeper {
     }
     const slot = await slots.allocate();
     try {
-      await makeOpenDirectory(socketDirectory(paths, record.id));
       const accepted = deps.store.accepted.get(record.id);
       const spec = cellSpec({
         record,

@@ -9,7 +9,7 @@ import { isOperation, OPERATIONS, type OperationName } from '../contract/operati
 import { PROTOCOL } from '../contract/protocol.ts';
 import type { Operation } from '../contract/operation.ts';
 import type { Channel, Listen } from './cell-sockets.ts';
-import { createLimiter } from './limits.ts';
+import { createLimiter, type Limiter } from './limits.ts';
 import { createServerStream } from './stream.ts';
 import type { Pipeline } from './pipeline.ts';
 
@@ -25,21 +25,21 @@ export interface DaemonServer {
   close(): Promise<void>;
 }
 
-export function createDaemonServer(pipeline: Pipeline): DaemonServer {
+export function createDaemonServer(pipeline: Pipeline, limiter: Limiter = createLimiter()): DaemonServer {
   const servers = new Set<Server>();
   const sockets = new Set<Duplex>();
-  const limiter = createLimiter();
   /** When each connection was made, in milliseconds after boot: what is typed connects at once. */
   const accepted = new WeakMap<Duplex, number>();
 
   const listen: Listen = async (file, channel) => {
-    const server = createServer({ maxHeaderSize: 16 << 10, requestTimeout: ARRIVE, headersTimeout: ARRIVE });
-    server.maxConnections = channel.channel === 'cell' ? 64 : 512;
-    server.on('connection', (socket) => {
-      accepted.set(socket, uptime() * 1000);
-      sockets.add(socket);
-      socket.on('close', () => sockets.delete(socket));
+    const server = createServer({
+      maxHeaderSize: 16 << 10,
+      requestTimeout: ARRIVE,
+      headersTimeout: ARRIVE,
+      connectionsCheckingInterval: ARRIVE / 2,
     });
+    server.maxConnections = channel.channel === 'cell' ? 64 : 1024;
+    server.on('connection', (socket) => accept(socket));
     server.on('request', (request, response) => void answer(request, response, channel));
     server.on('upgrade', (request, socket, head) => void upgrade(request, socket, head, channel));
     server.on('clientError', (_error, socket) => {
@@ -52,6 +52,23 @@ export function createDaemonServer(pipeline: Pipeline): DaemonServer {
     });
     servers.add(server);
     return () => endServer(server);
+  };
+
+  /** Nobody may take all connections, so that others find none. */
+  const accept = (socket: Socket): void => {
+    try {
+      const done = limiter.connect(fdOf(socket));
+      accepted.set(socket, uptime() * 1000);
+      sockets.add(socket);
+      socket.on('close', () => {
+        sockets.delete(socket);
+        done();
+      });
+    } catch (error) {
+      socket.on('error', () => {});
+      refuseUpgrade(socket, toBody(error), false);
+      socket.destroySoon();
+    }
   };
 
   const endServer = (server: Server): Promise<void> =>

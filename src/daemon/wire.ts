@@ -17,6 +17,7 @@ import { createHooks } from './hooks.ts';
 import type { Identity } from './identity.ts';
 import { createRunner, type Runner, type RunnerDeps } from './journal-runner.ts';
 import { createKeeper } from './keeper.ts';
+import { createLimiter } from './limits.ts';
 import { createLocks } from './locks.ts';
 import type { Log } from './log.ts';
 import { HANDLERS } from './operations/table.ts';
@@ -25,6 +26,7 @@ import { createPipeline, type Pipeline } from './pipeline.ts';
 import { createPoints } from './points.ts';
 import { createPoolStart } from './pool-start.ts';
 import { createReaper, type ReaperTimes } from './reaper.ts';
+import { createRecordBudget } from './record-budget.ts';
 import { createDaemonServer, type DaemonServer } from './server.ts';
 import { noteEvent } from './service.ts';
 import { createSessions } from './sessions.ts';
@@ -75,6 +77,10 @@ export function wire(ground: Ground): Wired {
   const executors = createExecutors(parts);
   const runner = createRunner({ journal, executors, clock, log, ...(killAt === undefined ? {} : { killAt }) });
   const working = new Set<Promise<unknown>>();
+  const budget = createRecordBudget(clock, (uid) => {
+    const outcome = 'asks more than is recorded of one user: what is over is refused, and not recorded';
+    void noteEvent(parts(), { by: 'limits', operation: 'audit.limit', target: `uid ${uid}`, outcome });
+  });
   holder.parts = {
     paths,
     version: VERSION,
@@ -84,7 +90,7 @@ export function wire(ground: Ground): Wired {
     random: ground.random,
     log,
     store,
-    audit: createAuditLog(store.auditFile),
+    audit: createAuditLog(store.auditFile, budget),
     redact,
     volumes,
     cells,
@@ -116,7 +122,7 @@ export function wire(ground: Ground): Wired {
     void noteEvent(parts(), { by: 'supervisor', operation: 'cell.watch', target: refOf(record), outcome: what });
   });
   const pipeline = createPipeline(holder.parts, HANDLERS);
-  holder.server = createDaemonServer(pipeline);
+  holder.server = createDaemonServer(pipeline, createLimiter(budget));
   return { parts: holder.parts, pipeline, server: holder.server, settled: () => Promise.allSettled(working) };
 }
 

@@ -1,10 +1,18 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { chmod, chown, mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { AGENT } from './cells/process.ts';
 import type { Paths } from './paths.ts';
 
-/** A directory that others may enter, with its parents. */
-export async function makeOpenDirectory(directory: string): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: 0o755 });
+/**
+ * A directory that the cell with these ids may enter and read, and nobody of the machine but root:
+ * its name is no secret, it stands in the arguments of the cell's supervisors.
+ */
+export async function makeCellDirectory(directory: string, idBase: number): Promise<void> {
+  await mkdir(path.dirname(directory), { recursive: true, mode: 0o711 });
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  // Who is not root (a test whose cells are in memory) cannot give anything away.
+  if (process.getuid?.() === 0) await chown(directory, idBase + AGENT.uid, idBase);
+  await chmod(directory, process.getuid?.() === 0 ? 0o550 : 0o700);
 }
 
 /** Removes a directory of ours with all in it. Refuses what does not lie in the run directory. */
