@@ -86,7 +86,8 @@ test('one user asks until the disk is full of records: it is held up before', { 
 });
 
 test('a fork that prints without end, and a client that does not read its log', { timeout: 90_000 }, async () => {
-  const { agent, machine } = stage;
+  const { machine } = stage;
+  const agent = (...args: string[]) => stage.agent(...args);
   await agent('exec', 'shop:loud', '--', 'sh', '-c', 'echo "exec yes `seq -s x 40`" > /app/run');
   assert.equal((await agent('restart', 'shop:loud')).code, 0, machine.log());
   const before = await memory();
