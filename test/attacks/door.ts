@@ -83,6 +83,8 @@ export interface Weakening {
   ids?: boolean;
   /** `none`: no filter. `unmasked`: arguments compared whole, and every denial says 222. */
   seccomp?: 'none' | 'unmasked';
+  /** No limits: of its group, of its terminals. */
+  limits?: boolean;
   /** It has the machine's network. */
   network?: boolean;
 }
@@ -109,6 +111,10 @@ export async function weaken(machine: Machine, cell: string, app: string, how: W
   for (const mount of config.mounts) if (mount.destination === '/app') mount.source = app;
   config.linux.cgroupsPath = `/${machine.paths.cgroup}/${name}`;
   if (how.ids === true) takeIds(config);
+  if (how.limits === true) {
+    delete config.linux.resources;
+    for (const mount of config.mounts) mount.options = mount.options.filter((option) => !option.startsWith('max='));
+  }
   if (how.network === true) {
     config.linux.namespaces = config.linux.namespaces.filter(({ type }) => type !== 'network');
     delete config.linux.sysctl;

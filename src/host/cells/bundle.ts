@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { CellSpec } from '../cells.ts';
 import { initProcess } from './process.ts';
-import { seccompProfile } from './seccomp.ts';
+import { DENIALS, FORK_DENIALS, seccompProfile } from './seccomp.ts';
+import { TERMINALS } from './shared-limits.ts';
 
 /** Host ids of a cell: as many as a 16-bit id can name. */
 export const ID_COUNT = 65_536;
@@ -76,7 +77,17 @@ function mounts(input: BundleInput): Mount[] {
       source: 'tmpfs',
       options: ['nosuid', 'strictatime', 'mode=755', 'size=1024k'],
     },
-    special('/dev/pts', 'devpts', 'nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'),
+    special(
+      '/dev/pts',
+      'devpts',
+      'nosuid',
+      'noexec',
+      'newinstance',
+      'ptmxmode=0666',
+      'mode=0620',
+      'gid=5',
+      `max=${TERMINALS[spec.role]}`,
+    ),
     tmpfs('/dev/shm', share(0.5), ['noexec', 'mode=1777']),
     special('/dev/mqueue', 'mqueue', 'nosuid', 'noexec', 'nodev'),
     readOnlyTree('/usr'),
@@ -127,7 +138,7 @@ export function bundleConfig(input: BundleInput): object {
       gidMappings: mapping,
       cgroupsPath: `/${input.cgroup}`,
       resources: resources(input),
-      seccomp: seccompProfile(),
+      seccomp: seccompProfile(spec.role === 'fork' ? [...DENIALS, ...FORK_DENIALS] : DENIALS),
       // Both are of the cell's own network namespace: ping and ports below 1024 for a user without capabilities.
       sysctl: { 'net.ipv4.ping_group_range': `0 ${ID_COUNT - 1}`, 'net.ipv4.ip_unprivileged_port_start': '0' },
       maskedPaths: [],

@@ -89,7 +89,7 @@ export function createRuncCells(deps: RuncCellsDeps): Cells {
     log: async (cell, session, lines) => tailLog(places.log(cell, session), lines),
     follow: (cell, session, signal, call, after) => followLog(places.log(cell, session), signal, call, after),
     forget: (id) => removeLogs(places.logs(id)),
-    ceiling: async (limits) => lifecycle.ceiling(limits),
+    ceiling: (limits) => lifecycle.ceiling(limits),
     close: async () => {
       thread?.quit();
       lifecycle.tidy();

@@ -211,6 +211,9 @@ async function removeTree(directory: string): Promise<void> {
   }
 }
 
+/** Milliseconds, where nobody tells. */
+const LOOK_EVERY = 200;
+
 /** `cgroup.events` changes, and says so to inotify, when a group empties (cgroups(7)). */
 function watchEmpty(file: string, empty: () => boolean, call: () => void): { look: () => void; stop: () => void } {
   let done = false;
@@ -229,7 +232,9 @@ function watchEmpty(file: string, empty: () => boolean, call: () => void): { loo
     watcher.on('error', look);
     stop = () => watcher.close();
   } catch {
-    // The group is gone: the look below sees that.
+    // The group is gone: the look below sees that. Or root has no watch left, since others have them all.
+    const timer = setInterval(look, LOOK_EVERY).unref();
+    stop = () => clearInterval(timer);
   }
   // After the watch is set, or an end in between would be missed.
   setImmediate(look);

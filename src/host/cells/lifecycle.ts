@@ -15,6 +15,7 @@ import type { Places } from './places.ts';
 import { readRecord, writeRecord, type CellRecord } from './record.ts';
 import { writeRootfs } from './rootfs.ts';
 import { runtime, runtimeLog } from './runtime.ts';
+import { forkProcesses, limitNamespace, makerLimits } from './shared-limits.ts';
 import { endStrays, endSupervisors } from './strays.ts';
 
 /** What starting and stopping need. */
@@ -44,10 +45,11 @@ export function createLifecycle(deps: LifecycleDeps) {
   const { places, cgroups, networks, paths } = deps;
   const parentOf = (role: CellSpec['role']): string =>
     path.join(paths.cgroup, role === 'production' ? 'production' : 'forks');
-  const runc = (id: Id, args: readonly string[]) => runtime(places.runtime, runtimeLog(places.cell(id)), [...args, id]);
+  const runc = (id: Id, args: readonly string[], before: readonly string[] = []) =>
+    runtime(places.runtime, runtimeLog(places.cell(id)), [...args, id], before);
 
   // Applied again at each start: the group of all forks goes with the last of them.
-  let forksCeiling: { memory?: number; cpus?: number } = {};
+  let forksCeiling: { memory?: number; cpus?: number; pids?: number } = {};
   const limitParent = (role: CellSpec['role']): void =>
     cgroups.limit(
       parentOf(role),
@@ -93,7 +95,8 @@ export function createLifecycle(deps: LifecycleDeps) {
     chmodSync(bundle, 0o711);
     await writeRecord(places, record);
     await Promise.all([mountIdmapped(spec.source, places.mount(spec.id), spec.idBase), writeBundle(spec, sources)]);
-    await runc(spec.id, ['create', '--bundle', bundle, '--pid-file', path.join(bundle, 'pid')]);
+    const create = ['create', '--bundle', bundle, '--pid-file', path.join(bundle, 'pid')];
+    await runc(spec.id, create, await makerLimits(spec.role));
     const pid = Number(await readFile(path.join(bundle, 'pid'), 'utf8'));
     const network = await connect(spec, pid);
     await writeRecord(places, { ...record, state: 'up', pid });
@@ -134,7 +137,7 @@ export function createLifecycle(deps: LifecycleDeps) {
     // The cell holds a mount of its own by now: the machine's table need not show one.
     await Promise.all([
       early ? attach() : undefined,
-      refuseUserNamespaces(pid),
+      limitNamespace(pid, spec.role),
       unmountAndRemove(places.mount(spec.id)),
     ]);
     await runc(spec.id, ['start']);
@@ -184,8 +187,8 @@ export function createLifecycle(deps: LifecycleDeps) {
       .map((role) => path.join(parentOf(role), id))
       .find((group) => cgroups.exists(group));
 
-  const ceiling = (limits: { memory?: number; cpus?: number }): void => {
-    forksCeiling = limits;
+  const ceiling = async (limits: { memory?: number; cpus?: number }): Promise<void> => {
+    forksCeiling = { ...limits, pids: await forkProcesses() };
     limitParent('fork');
   };
 
@@ -212,17 +215,5 @@ export function emptied(cgroups: Cgroups, group: string): Promise<void> {
       clearTimeout(timer);
       resolve();
     });
-  });
-}
-
-/**
- * No user namespace inside the cell's, whatever a filter misses. Written from
- * outside: the file shows the limit of the reader's namespace, and needs
- * CAP_SYS_RESOURCE in it, which nothing in the cell has.
- */
-async function refuseUserNamespaces(pid: number): Promise<void> {
-  await exec('nsenter', ['--user', '-t', String(pid), '/usr/bin/tee', '/proc/sys/user/max_user_namespaces'], {
-    input: '0',
-    deadline: DEADLINE,
   });
 }

@@ -2,18 +2,27 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { AppError } from '../../contract/errors.ts';
-import { start } from '../exec.ts';
+import { program, start } from '../exec.ts';
 
 const DEADLINE = 30_000;
 
 /**
- * Runs the runtime to its end. Its output goes nowhere: process 1 of a cell keeps
+ * Runs the runtime to its end; `before`: a program that runs it in turn, with its options. Its output goes nowhere: process 1 of a cell keeps
  * what `create` was given, so a pipe would never close. Errors come from its log.
  */
-export async function runtime(root: string, log: string, args: readonly string[]): Promise<void> {
-  const child = await start('runc', ['--root', root, '--log', log, '--log-format', 'json', ...args], {
-    stdio: 'ignore',
-  });
+export async function runtime(
+  root: string,
+  log: string,
+  args: readonly string[],
+  before: readonly string[] = [],
+): Promise<void> {
+  const [name = 'runc', ...words] = [
+    ...before,
+    ...(before.length === 0 ? ['runc'] : [await program('runc')]),
+    ...['--root', root, '--log', log, '--log-format', 'json'],
+    ...args,
+  ];
+  const child = await start(name, words, { stdio: 'ignore' });
   const timer = setTimeout(() => child.kill('SIGKILL'), DEADLINE);
   const [code]: unknown[] = await once(child, 'exit').finally(() => clearTimeout(timer));
   if (code === 0) return;

@@ -165,6 +165,15 @@ export const DENIALS: readonly Denial[] = [
   ...familiesOfNoUse(),
 ];
 
+/** What forks are refused beside that: the machine has it once for everyone, and it is production's. */
+export const FORK_DENIALS: readonly Denial[] = [
+  {
+    calls: ['io_setup'],
+    errno: ENOSYS,
+    why: 'one fork could take all of fs.aio-max-nr, and a database of production would not start; they have a fallback',
+  },
+];
+
 /** The native architecture alone: the 32-bit calls have other numbers, and another way in. */
 function architecture(): string {
   return process.arch === 'arm64' ? 'SCMP_ARCH_AARCH64' : 'SCMP_ARCH_X86_64';
