@@ -97,6 +97,8 @@ export interface TestStream {
   endInput(): void;
   control(message: ClientControl): void;
   leave(): void;
+  /** Reads no more. */
+  stop(): void;
 }
 
 export interface DaemonOptions {
@@ -138,6 +140,7 @@ export async function makeDaemon(options: DaemonOptions = {}): Promise<TestDaemo
   const end = async (): Promise<void> => {
     wired.parts.supervisor.close();
     wired.parts.sessions.detachAll();
+    for (const leave of perform.streams.splice(0)) leave();
     await wired.server.close();
     await store.close();
   };
@@ -152,7 +155,7 @@ export async function makeDaemon(options: DaemonOptions = {}): Promise<TestDaemo
     world,
     now: Date.UTC(2026, 10, 29, 12),
     caller: DEPLOY,
-    ...perform,
+    ...perform.doors,
     audit: () => daemon.parts.audit.read({ lines: 1e6, keep: () => true }),
     id: (ref) => {
       const [app = '', tag = null] = ref.split(':');
@@ -264,7 +267,9 @@ function connect(caller: Caller): number {
   return connections;
 }
 
-function createPerform(wired: () => Wired, usual: () => Caller): Pick<TestDaemon, 'ask' | 'plan' | 'stream'> {
+function createPerform(wired: () => Wired, usual: () => Caller) {
+  /** As a daemon that stops ends its connections. */
+  const streams: (() => void)[] = [];
   const send = async (
     name: OperationName,
     body: object,
@@ -281,9 +286,13 @@ function createPerform(wired: () => Wired, usual: () => Caller): Pick<TestDaemon
     const made = aStream({ type: 'open', input, ...(code === undefined ? {} : { code }) });
     const channel = { channel: 'local' } as const;
     const work = wired().pipeline.stream({ name, channel, fd: connect(as), connected: 0, stream: made.server });
-    return { ...made.client, done: work.then(() => made.answer()) };
+    const done = work.then(() => made.answer());
+    // Who only opens it does not wait for its end.
+    done.catch(() => {});
+    streams.push(() => made.client.leave());
+    return { ...made.client, done };
   };
-  return {
+  const doors: Pick<TestDaemon, 'ask' | 'plan' | 'stream'> = {
     stream,
     async ask(name, input, more = {}) {
       const streamed = (OPERATIONS[name] as unknown as Operation).answer === 'stream';
@@ -295,6 +304,7 @@ function createPerform(wired: () => Wired, usual: () => Caller): Pick<TestDaemon
     plan: async (name, input, more = {}) =>
       ((await send(name, { input, plan: true, code: more.code }, more)) as { plan: PlanView }).plan,
   };
+  return { doors, streams };
 }
 
 /** Both ends of a stream without a socket. */
@@ -303,13 +313,17 @@ function aStream(open: OpenMessage) {
   const gone = new AbortController();
   const controls: ({ type: string } & Record<string, unknown>)[] = [];
   let output = '';
+  let reading = true;
   let listener: (message: ClientControl) => void = () => {};
   const server: ServerStream = {
     open: Promise.resolve(open),
     stdin,
     gone: gone.signal,
     onControl: (call) => void (listener = call),
-    write: async (_channel, bytes) => void (output += Buffer.from(bytes).toString()),
+    write: (_channel, bytes) => {
+      output += Buffer.from(bytes).toString();
+      return reading ? Promise.resolve() : new Promise(() => {});
+    },
     control: (message) => void controls.push(message as never),
     end: () => {},
   };
@@ -320,6 +334,7 @@ function aStream(open: OpenMessage) {
     send: (text) => void stdin.write(text),
     endInput: () => void stdin.end(),
     control: (message) => listener(message),
+    stop: () => void (reading = false),
     leave: () => {
       gone.abort();
       stdin.destroy(new Error('the client left'));
