@@ -50,7 +50,7 @@ export function shell(
 function needTerminal({ stdin, stdout }: Terminal, input: Input<'session.exec'>): void {
   if (stdin.isTTY && stdout.isTTY) return;
   const which = stdin.isTTY ? 'standard output' : 'standard input';
-  throw new AppError('usage', `Cannot give it a terminal (-t): ${which} is none here`, {
+  throw new AppError('usage', `Cannot give it a terminal (-t): ${which} is not a terminal here`, {
     next: [`bulkhead exec ${input.interactive === true ? '-i ' : ''}${input.ref} -- ${input.command[0] ?? 'CMD'} …`],
   });
 }

@@ -25,7 +25,8 @@ function forkLines(made: Output<'fork.create'>, total: number, look: Look): stri
 }
 
 export const reset = shown('fork.reset', ({ ref, trash, up }) => [
-  `${escapeText(ref)} is what it was when it was made${up ? ', and up' : ''}. Its old content waits in the trash as ${escapeText(trash)}.`,
+  `${escapeText(ref)} is what it was when it was made${up ? ', and up' : ''}.`,
+  `Its old content waits in the trash as ${escapeText(trash)}.`,
 ]);
 
 export const extend = shown('fork.extend', ({ ref, expires }, { now }) => [

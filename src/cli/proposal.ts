@@ -23,9 +23,13 @@ export async function offerProposal(context: Context, ref: string, flags: Flags)
     // The app exists all the same: what stands in the way of its file is said, and is mended apart.
     if (!(error instanceof AppError)) throw error;
     if (!flags.json)
-      terminal.say([
-        `${terminal.paintError.warn('!')} its bulkhead.yaml does not count yet: ${escapeText(error.message)}`,
-      ]);
+      terminal.say(
+        wrap(
+          `${terminal.paintError.warn('!')} its bulkhead.yaml does not count yet: ${escapeText(error.message)}`,
+          terminal.widthError ?? 100,
+          '  ',
+        ),
+      );
     return false;
   }
 }

@@ -1,4 +1,4 @@
-import { text, type Fields } from '../contract/fields.ts';
+import { optionalText, text, type Fields } from '../contract/fields.ts';
 import type { Operation } from '../contract/operation.ts';
 import { OPERATIONS, type Input, type OperationName } from '../contract/operations.ts';
 import type { Context, Flags, Run } from './context.ts';
@@ -103,10 +103,7 @@ const OWN: readonly Spec[] = [
     'help',
     'Explain a command or a topic',
     {
-      topic: {
-        ...text('a command or a topic', { positional: 'one' }),
-        schema: OPERATIONS['app.list'].input.ref.schema,
-      },
+      topic: optionalText('a command or a topic', { positional: 'one' }),
     },
     ['bulkhead help fork', 'bulkhead help bulkhead.yaml'],
     async (context, input) => (await import('./help.ts')).help(context, input['topic'] as string | undefined),

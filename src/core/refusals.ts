@@ -45,7 +45,7 @@ function words(question: Question, { why, area, rule }: { why: Because; area?: A
       if (caller.kind === 'cell') return inCell(question, rule);
       if (caller.kind === 'unproven' && area === 'production') return production(question, caller, rule);
       if (caller.kind === 'unproven' && rule !== undefined) return needsPerson(question, caller, rule);
-      return withWhy(`No rule allows ${quote(question.name)} here`, rule?.reason, ['bulkhead policy']);
+      return withWhy(`No rule allows ${quote(question.name)} here`, sentenceOf(rule), ['bulkhead policy']);
   }
 }
 
@@ -86,11 +86,17 @@ function production(question: Question, caller: Unproven, rule: Rule | undefined
 
 type Unproven = Extract<Caller, { kind: 'unproven' }>;
 
+/** The table of the policy has no full stops. */
+const sentenceOf = (rule: Rule | undefined): string | undefined => (rule === undefined ? undefined : `${rule.reason}.`);
+
 function needsPerson({ operation, name }: Question, caller: Unproven, rule: Rule | undefined): Words {
   const message = `${quote(operation.command || name)} needs a signed-in person`;
   if (caller.agent !== null)
-    return withWhy(message, `${looks(caller)} ${rule?.reason ?? ''}`.trim(), ['bulkhead whoami', 'bulkhead policy']);
-  const obstacle = obstacleOf(caller) ?? caller.uncovered ?? rule?.reason;
+    return withWhy(message, `${looks(caller)} ${sentenceOf(rule) ?? ''}`.trim(), [
+      'bulkhead whoami',
+      'bulkhead policy',
+    ]);
+  const obstacle = obstacleOf(caller) ?? caller.uncovered ?? sentenceOf(rule);
   return withWhy(message, obstacle, ['bulkhead sign-in']);
 }
 
@@ -108,7 +114,7 @@ function notOwn(question: Question): Words {
 function inCell({ operation, name }: Question, rule: Rule | undefined): Words {
   return withWhy(
     `A cell cannot ask for ${quote(operation.command || name)} here`,
-    rule?.reason ?? 'Through its socket a cell reaches itself, and nothing else of the machine.',
+    sentenceOf(rule) ?? 'Through its socket a cell reaches itself, and nothing else of the machine.',
     ['bulkhead whoami'],
   );
 }
