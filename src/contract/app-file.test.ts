@@ -26,7 +26,7 @@ const WRONG: [unknown, string, RegExp][] = [
   [{ fork: { ttl: 'soon' } }, 'bad-file', /fork\.ttl.*24h/],
   [{ hooks: { up: '/etc/passwd' } }, 'bad-file', /hooks\.up.*inside the app/],
   [{ hooks: { up: '../../x' } }, 'bad-file', /inside the app/],
-  [{ ports: ['80'] }, 'bad-file', /HOST:CELL/],
+  [{ ports: ['80'] }, 'bad-file', /MACHINE:CELL/],
   [{ paths: ['opt'] }, 'bad-file', /absolute/],
   [[], 'bad-file', /bulkhead\.yaml/],
   ['text', 'bad-file', /bulkhead\.yaml/],

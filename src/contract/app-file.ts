@@ -35,7 +35,7 @@ export const appFile = z.strictObject({
   engine: z._default(z.literal('process'), 'process'),
   hooks: z._default(z.strictObject({ up: z.optional(hook), down: z.optional(hook), health: z.optional(hook) }), {}),
   ports: z._default(
-    z.array(z.string().check(z.regex(PORT, 'must be HOST:CELL, such as "80:8080"'))).check(z.maxLength(64)),
+    z.array(z.string().check(z.regex(PORT, 'must be MACHINE:CELL, such as "80:8080"'))).check(z.maxLength(64)),
     [],
   ),
   limits: z._default(z.strictObject(limits), {}),
@@ -100,7 +100,7 @@ export function parsePort(text: string): { host: number; cell: number; address?:
   const host = Number(match?.[2]);
   const cell = Number(match?.[3]);
   if (!match || host < 1 || host > 65_535 || cell < 1 || cell > 65_535)
-    throw new AppError('bad-file', `bulkhead.yaml, "ports": "${text}" is not HOST:CELL with ports from 1 to 65535`);
+    throw new AppError('bad-file', `bulkhead.yaml, "ports": "${text}" is not MACHINE:CELL with ports from 1 to 65535`);
   return { host, cell, ...(match[1] === undefined ? {} : { address: match[1] }) };
 }
 
