@@ -5,10 +5,10 @@ import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { URI, type TOTP } from 'otpauth';
 import { createRuncCells } from '../../src/host/cells/cells.ts';
 import { createNetworks } from '../../src/host/network/networks.ts';
 import { pathsOf, type Paths } from '../../src/host/paths.ts';
+import { createCodes, type Codes } from './codes.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const BULKHEAD = path.join(ROOT, 'bulkhead');
@@ -103,9 +103,9 @@ export interface Person {
 
 let made = 0;
 
-/** Makes a machine. `size`: bytes of its pool as `--size` takes it. */
+/** Makes a machine. `size`: bytes of its pool as `--size` takes it. `bare`: it has no pool and nobody is enrolled. */
 export async function makeMachine(
-  options: { size?: string; floor?: string; env?: Record<string, string>; persons?: number } = {},
+  options: { size?: string; floor?: string; env?: Record<string, string>; persons?: number; bare?: true } = {},
 ): Promise<Machine> {
   made += 1;
   const instance = `t${process.pid}-${made}`;
@@ -169,6 +169,7 @@ export async function makeMachine(
     remove: () => remove(machine),
   };
   await machine.start();
+  if (options.bare === true) return machine;
   try {
     await enrol(machine, codes, [
       'init',
@@ -221,51 +222,6 @@ async function enrolMore(machine: Machine, codes: Codes, count: number): Promise
     if (ran.code !== 0) throw new Error(`init of ${user} ended with ${ran.code}:\n${ran.stdout}${ran.stderr}`);
   }
   await person.leave();
-}
-
-interface Codes {
-  add(uri: string, recovery: readonly string[]): void;
-  /** A code of the one that was added last. */
-  newest(): string;
-  next(): Promise<string>;
-}
-
-/**
- * Codes as phones make them (RFC 6238): the steps before, now and after are taken, each once and in order.
- * Where the phones have none left, recovery codes: one is taken every two seconds.
- */
-function createCodes(): Codes {
-  const phones: { totp: TOTP; last: number }[] = [];
-  const paper: string[] = [];
-  let paperAfter = 0;
-  const take = (phone: { totp: TOTP; last: number }): string | undefined => {
-    const now = Math.floor(Date.now() / 30_000);
-    const step = Math.max(phone.last + 1, now - 1);
-    if (step > now + 1) return undefined;
-    phone.last = step;
-    return phone.totp.generate({ timestamp: step * 30_000 });
-  };
-  return {
-    add(uri, recovery) {
-      phones.push({ totp: URI.parse(uri) as TOTP, last: 0 });
-      paper.push(...recovery);
-    },
-    newest: () => take(phones.at(-1) as { totp: TOTP; last: number }) ?? '',
-    async next() {
-      for (;;) {
-        for (const phone of phones) {
-          const code = take(phone);
-          if (code !== undefined) return code;
-        }
-        if (Date.now() >= paperAfter && paper.length > 0) {
-          // More than the two seconds, since nobody knows when the code will be used.
-          paperAfter = Date.now() + 4000;
-          return paper.shift() ?? '';
-        }
-        await delay(200);
-      }
-    },
-  };
 }
 
 /** Asks the daemon without the command line. */
