@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, statfsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -102,4 +102,16 @@ test('arguments without an end are listed at once', { timeout: 60_000 }, async (
   const listed = await waitFor(() => found.find((one) => one.session === session.id));
   assert.ok(listed.command.length <= 4096);
   await session.end();
+});
+
+test('commands of a mebibyte do not fill what all cells share', { timeout: 60_000 }, async () => {
+  const before = statfsSync(bench.places.root).bfree;
+  const words = Array.from({ length: 8 }, () => 'x'.repeat(120 << 10));
+  const sessions = [];
+  for (let count = 0; count < 8; count += 1)
+    sessions.push(await bench.cells.open({ ...python(''), command: ['sh', '-c', 'sleep 60', ...words] }));
+  const { bfree, bsize } = statfsSync(bench.places.root);
+  const taken = (before - bfree) * bsize;
+  for (const session of sessions) await session.end();
+  assert.ok(taken < 2 << 20, `${taken} bytes for 8 sessions`);
 });

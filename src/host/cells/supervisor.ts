@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Duplex } from 'node:stream';
 import { AppError } from '../../contract/errors.ts';
@@ -88,6 +88,8 @@ export async function supervise(input: SupervisorInput): Promise<Supervised | No
     return { started: true, exit, release };
   } finally {
     clearTimeout(timer);
+    // Read by now. It is as long as the command, and lies in a tmpfs that the machine's cells share.
+    rmSync(path.join(input.directory, 'process.json'), { force: true });
     go.destroy();
     attach.destroy();
   }
