@@ -36,3 +36,28 @@ test('an unknown channel, or a frame over the limit, is an error before it is re
   header.writeUInt32BE(FRAME_LIMIT + 1, 1);
   assert.throws(() => createFrameReader().push(header), /over the limit/);
 });
+
+test('a long frame in tiny pieces costs no more than its length', () => {
+  const payload = new Uint8Array(1 << 20).fill(7);
+  const bytes = encodeFrame(CHANNEL.control, payload);
+  const reader = createFrameReader();
+  const started = performance.now();
+  const frames = [];
+  for (let at = 0; at < bytes.length; at += 16) frames.push(...reader.push(bytes.subarray(at, at + 16)));
+  assert.ok(performance.now() - started < 1000, `${performance.now() - started} ms`);
+  assert.equal(frames.length, 1);
+  assert.deepEqual(frames[0]?.payload, payload);
+  assert.equal(reader.rest(), 0);
+});
+
+test('a frame that was given stays as it is when more comes', () => {
+  const reader = createFrameReader();
+  const one = encodeFrame(CHANNEL.stdin, new Uint8Array(10).fill(1));
+  const two = encodeFrame(CHANNEL.stdin, new Uint8Array(30).fill(2));
+  reader.push(one.subarray(0, 8));
+  const [first] = reader.push(Uint8Array.of(...one.subarray(8), ...two.subarray(0, 9)));
+  const [second] = reader.push(two.subarray(9));
+  reader.push(encodeFrame(CHANNEL.stdin, new Uint8Array(60).fill(3)).subarray(0, 50));
+  assert.deepEqual([...(first?.payload ?? [])], Array(10).fill(1));
+  assert.deepEqual([...(second?.payload ?? [])], Array(30).fill(2));
+});

@@ -54,35 +54,51 @@ export function encodeControl(message: ClientControl | ServerControl): Uint8Arra
   return encodeFrame(CHANNEL.control, new TextEncoder().encode(JSON.stringify(message)));
 }
 
-/** Cuts a byte stream into frames. `push` throws on a frame over the limit or an unknown channel. */
+/**
+ * Cuts a byte stream into frames. `push` throws on a frame over the limit or an unknown channel.
+ * What waits for its rest is copied once in a doubling of its length, however small the pieces come.
+ */
 export function createFrameReader(): { push(chunk: Uint8Array): Frame[]; rest(): number } {
-  let pending: Uint8Array = new Uint8Array(0);
+  let buffer: Uint8Array<ArrayBufferLike> = new Uint8Array(0);
+  let used = 0;
+  const add = (chunk: Uint8Array): Uint8Array => {
+    if (used === 0) return chunk;
+    if (used + chunk.length > buffer.length) {
+      const larger = new Uint8Array(Math.max(used + chunk.length, 2 * buffer.length));
+      larger.set(buffer.subarray(0, used));
+      buffer = larger;
+    }
+    buffer.set(chunk, used);
+    return buffer.subarray(0, used + chunk.length);
+  };
   return {
     push(chunk) {
-      pending = pending.length === 0 ? chunk : concat(pending, chunk);
-      const frames: Frame[] = [];
-      let at = 0;
-      while (pending.length - at >= FRAME_HEADER) {
-        const view = new DataView(pending.buffer, pending.byteOffset + at, FRAME_HEADER);
-        const channel = view.getUint8(0);
-        const length = view.getUint32(1);
-        if (channel > CHANNEL.control) throw new RangeError(`unknown channel ${channel}`);
-        if (length > FRAME_LIMIT)
-          throw new RangeError(`a frame of ${length} bytes is over the limit of ${FRAME_LIMIT}`);
-        if (pending.length - at - FRAME_HEADER < length) break;
-        frames.push({ channel, payload: pending.subarray(at + FRAME_HEADER, at + FRAME_HEADER + length) });
-        at += FRAME_HEADER + length;
-      }
-      pending = pending.subarray(at);
+      const bytes = add(chunk);
+      const { frames, at } = framesIn(bytes);
+      const kept = bytes.length - at;
+      // The frames look into these bytes, so what follows them gets its own.
+      if (kept > 0 && (at > 0 || used === 0)) buffer = bytes.slice(at);
+      used = kept;
       return frames;
     },
-    rest: () => pending.length,
+    rest: () => used,
   };
 }
 
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const joined = new Uint8Array(a.length + b.length);
-  joined.set(a);
-  joined.set(b, a.length);
-  return joined;
+/** The whole frames at the beginning of `bytes`, and where they end. */
+function framesIn(bytes: Uint8Array): { frames: Frame[]; at: number } {
+  const frames: Frame[] = [];
+  let at = 0;
+  while (bytes.length - at >= FRAME_HEADER) {
+    const view = new DataView(bytes.buffer, bytes.byteOffset + at, FRAME_HEADER);
+    const channel = view.getUint8(0);
+    const length = view.getUint32(1);
+    if (channel > CHANNEL.control) throw new RangeError(`unknown channel ${channel}`);
+    if (length > FRAME_LIMIT) throw new RangeError(`a frame of ${length} bytes is over the limit of ${FRAME_LIMIT}`);
+    const end = at + FRAME_HEADER + length;
+    if (bytes.length < end) break;
+    frames.push({ channel, payload: bytes.subarray(at + FRAME_HEADER, end) });
+    at = end;
+  }
+  return { frames, at };
 }
