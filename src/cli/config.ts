@@ -1,7 +1,7 @@
 import { escapeText } from '../contract/names.ts';
 import type { Output } from '../contract/operations.ts';
-import type { Look } from './context.ts';
-import { shown } from './perform.ts';
+import type { Context, Look, Run } from './context.ts';
+import { answer, perform, shown } from './perform.ts';
 import { when } from './terminal/times.ts';
 
 type Changes = Output<'config.diff'>['changes'];
@@ -20,9 +20,21 @@ export const diff = shown('config.diff', ({ changes, hash }, look) => {
   return [...changeLines(changes, look), look.paint.dim(`proposal ${escapeText(hash)}`)];
 });
 
-export const accept = shown('config.accept', ({ ref, hash }, { paint }) => [
-  `${paint.good('✔')} the bulkhead.yaml of ${escapeText(ref)} counts from its next start ${paint.dim(escapeText(hash.slice(0, 12)))}`,
-]);
+/** `config accept`: a code that is asked for accepts what was shown just before, and nothing newer. */
+export const accept: Run<'config.accept'> = async (context, input, flags) => {
+  const before = async () => (input.hash === undefined ? { hash: await showChanges(context, input.ref) } : {});
+  const accepted = await perform(context, 'config.accept', input, flags, { before });
+  answer(context, accepted, flags, ({ paint }) => [
+    `${paint.good('✔')} the bulkhead.yaml of ${escapeText(accepted.ref)} counts from its next start ${paint.dim(escapeText(accepted.hash.slice(0, 12)))}`,
+  ]);
+  return 0;
+};
+
+async function showChanges({ client, terminal }: Context, ref: string): Promise<string | undefined> {
+  const { changes, hash } = await client.call('config.diff', { ref });
+  terminal.say(changeLines(changes, { paint: terminal.paintError }));
+  return hash ?? undefined;
+}
 
 /** Changes a key at a time: what counts now, and what is proposed. */
 export function changeLines(changes: Changes, { paint }: Pick<Look, 'paint'>): string[] {

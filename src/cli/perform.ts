@@ -5,6 +5,7 @@ import { OPERATIONS, type Input, type OperationName, type Output } from '../cont
 import { lookOf, type Context, type Flags, type Run, type Show } from './context.ts';
 import { createProgress } from './terminal/progress.ts';
 import { askCode, canAsk } from './terminal/prompt.ts';
+import { wrap } from './terminal/text.ts';
 
 /** Codes that may be typed wrongly before we give up; the daemon counts for itself. */
 const TRIES = 3;
@@ -58,7 +59,7 @@ async function withFactor<T>(
       const again = error.code === 'factor-wrong' && asked > 0 && asked < TRIES;
       if ((!first && !again) || !canAsk(terminal)) throw error;
       if (first) await before();
-      else terminal.say([`${escapeText(error.message)}.`]);
+      else terminal.say(wrap(escapeText(`${error.message}. ${error.why ?? ''}`.trim()), terminal.widthError ?? 100));
       code = await askCode(question);
       if (code === '') throw error;
     }
