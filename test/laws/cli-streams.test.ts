@@ -147,7 +147,7 @@ test('a terminal: raw keys, size, resize', async () => {
     const none = await cli.run(socket, ['exec', '-it', 'a:b', '--', 'top']);
     assert.deepEqual(
       [none.code, none.stderr],
-      [125, 'Cannot give it a terminal (-t): standard input is none here.\n  bulkhead exec -i a:b -- top …\n'],
+      [125, 'Cannot give it a terminal (-t): standard input is not a terminal here.\n  bulkhead exec -i a:b -- top …\n'],
     );
     const shell = await cli.run(socket, ['shell', 'a:b'], { terminal: [{ after: 'ready', type: 'x' }] });
     assert.match(shell.stdout, /key 120/);
