@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { createFrameReader, encodeFrame, FRAME_LIMIT } from './protocol.ts';
+import { CHANNEL, createFrameReader, encodeFrame, FRAME_LIMIT } from './protocol.ts';
 
 test('frames survive however the connection cuts them', () => {
   const frame = fc.record({ channel: fc.nat(3), payload: fc.uint8Array({ maxLength: 300 }) });
