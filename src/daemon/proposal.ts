@@ -24,7 +24,7 @@ const DEADLINE = 10_000;
  */
 export async function readProposal(parts: Parts, record: VolumeRecord): Promise<Proposal | undefined> {
   const wasRunning = parts.supervisor.running(record.id);
-  await parts.supervisor.ensureCell(record);
+  if (!wasRunning) await parts.supervisor.ensureCell(record);
   try {
     const result = await parts.cells.run(
       { cell: record.id, id: parts.newId(), command: parts.cellHelper, user: 'agent', stdin: false, log: 0 },

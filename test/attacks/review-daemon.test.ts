@@ -41,6 +41,12 @@ async function begin(uid: number, ...args: string[]): Promise<{ child: ChildProc
   return { child, said: chunk.toString().trim() };
 }
 
+const agentOf = (machine: Stage['machine']) => ({
+  ...process.env,
+  BULKHEAD_INSTANCE: machine.instance,
+  CLAUDECODE: '1',
+});
+
 const answered = async (): Promise<number> => {
   const started = performance.now();
   const text = await Promise.race([
@@ -83,6 +89,39 @@ test('one user asks until the disk is full of records: it is held up before', { 
   assert.equal(records.filter((line) => line.includes('"audit.limit"')).length, 1);
   await answered();
   assert.match((await stage.machine.cli('audit', 'verify')).stdout, /intact/);
+});
+
+test('a cell that stops the helper reading in it keeps nobody from its app', { timeout: 60_000 }, async () => {
+  const { machine, person } = stage;
+  const script = await readFile(REVIEW, 'utf8');
+  await machine.cliWith(
+    { input: script, env: agentOf(machine) },
+    'exec',
+    '-i',
+    'shop:loud',
+    '--',
+    'sh',
+    '-c',
+    'cat > /app/review.py',
+  );
+  const held = stage.agent(
+    'exec',
+    'shop:loud',
+    '--',
+    'python3',
+    '/app/review.py',
+    'hold',
+    '/run/bulkhead/cell.sock',
+    'shop:loud',
+    '10',
+  );
+  await new Promise((resolve) => setTimeout(resolve, 2500));
+  for (let count = 0; count < 4; count += 1) {
+    const ran = await person.bulkhead('extend shop:loud --ttl 2h');
+    assert.equal(ran.code, 0, ran.stderr);
+    await new Promise((resolve) => setTimeout(resolve, 700));
+  }
+  assert.match((await held).stdout, /stopped/);
 });
 
 test('a fork that prints without end, and a client that does not read its log', { timeout: 90_000 }, async () => {

@@ -1,9 +1,10 @@
 import { AppError } from '../../contract/errors.ts';
 import { callerName } from '../../core/caller.ts';
 import { refOf } from '../cell-spec.ts';
-import type { Handler } from '../handler.ts';
+import type { VolumeRecord } from '../../store/volumes.ts';
+import type { Handler, Request } from '../handler.ts';
 import { changesBetween, readProposal } from '../proposal.ts';
-import { holdTarget, needTarget } from '../shared.ts';
+import { asItIs, holdTarget, needTarget } from '../shared.ts';
 
 export const show: Handler<'config.show'> = {
   async run(request) {
@@ -17,10 +18,22 @@ export const show: Handler<'config.show'> = {
   },
 };
 
+/**
+ * Holds the name only where the cell is started for it. What runs in a cell may stop the helper that reads there, and
+ * may ask for this itself: it would keep the person from `down`, and a fork the reaper from its end.
+ */
+async function withCell<T>(
+  request: Request<'config.diff'> | Request<'config.accept'>,
+  work: (record: VolumeRecord) => Promise<T>,
+): Promise<T> {
+  const record = asItIs(request);
+  return request.parts.supervisor.running(record.id) ? work(record) : holdTarget(request, work);
+}
+
 export const diff: Handler<'config.diff'> = {
   async run(request) {
     const { parts } = request;
-    return holdTarget(request, async (record) => {
+    return withCell(request, async (record) => {
       const proposal = await readProposal(parts, record);
       return { changes: changesBetween(parts.store.accepted.get(record.id), proposal), hash: proposal?.hash ?? null };
     });
@@ -40,7 +53,7 @@ export const accept: Handler<'config.accept'> = {
           next: [`bulkhead config diff ${record.app}`],
         },
       );
-    return holdTarget(request, async () => {
+    return withCell(request, async () => {
       const proposal = await readProposal(parts, record);
       if (proposal === undefined)
         throw new AppError('not-found', `There is no bulkhead.yaml in "${ref}"`, {
@@ -50,6 +63,7 @@ export const accept: Handler<'config.accept'> = {
         throw new AppError('wrong-state', `The bulkhead.yaml of "${ref}" has changed since it was shown`, {
           next: [`bulkhead config diff ${ref}`],
         });
+      asItIs(request);
       parts.store.accepted.put({ id: record.id, ...proposal, by: callerName(caller), at: parts.clock() });
       return { ref, hash: proposal.hash };
     });

@@ -1,5 +1,5 @@
 # One client that means to keep others from the daemon: review.py WHAT SOCKET ...
-import errno, json, socket, struct, sys, threading, time
+import errno, glob, json, os, signal, socket, struct, sys, threading, time
 
 what, path = sys.argv[1], sys.argv[2]
 
@@ -55,4 +55,29 @@ def deaf(ref):
     time.sleep(60)
 
 
-{'connections': lambda: connections(int(sys.argv[3])), 'flood': lambda: flood(float(sys.argv[3])), 'deaf': lambda: deaf(sys.argv[3])}[what]()
+def hold(ref, seconds):
+    body = json.dumps({'input': {'ref': ref}}).encode()
+    request = b'POST /v1/config.diff HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n' % len(body) + body
+
+    def ask():
+        while True:
+            one = connect()
+            one.sendall(request)
+            one.recv(1000)
+            one.close()
+
+    for _ in range(2): threading.Thread(target=ask, daemon=True).start()
+    stopped, end = 0, time.time() + seconds
+    while time.time() < end:
+        for process in glob.glob('/proc/[0-9]*'):
+            try:
+                if b'cell-helper' not in open(process + '/cmdline', 'rb').read(): continue
+                os.kill(int(process[6:]), signal.SIGSTOP)
+                stopped += 1
+            except OSError: pass
+        time.sleep(0.003)
+    print('stopped' if stopped else 'none', flush=True)
+    os._exit(0)
+
+
+{'hold': lambda: hold(sys.argv[3], float(sys.argv[4])), 'connections': lambda: connections(int(sys.argv[3])), 'flood': lambda: flood(float(sys.argv[3])), 'deaf': lambda: deaf(sys.argv[3])}[what]()
