@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { AppError } from '../../contract/errors.ts';
 import { SyscallError, addressOf, call, closeFd } from '../syscalls.ts';
 
@@ -115,12 +116,26 @@ export function attachProgram(group: number, hook: Hook, program: number): void 
 
 export { closeFd as closeProgram };
 
+const TRIES = 20;
+
+/** The verifier gives up with EAGAIN when a signal waits for the thread (bpf_check, kernel/bpf/verifier.c): it is asked again. */
+export function undisturbed(ask: () => number): number {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return ask();
+    } catch (error) {
+      const disturbed = error instanceof SyscallError && error.errno === constants.errno.EAGAIN;
+      if (!disturbed || attempt >= TRIES) throw error;
+    }
+  }
+}
+
 function bpf(command: number, attr: Buffer, said: () => string): number {
   const number = SYS_BPF[process.arch];
   if (number === undefined)
     throw new AppError('unsupported', `Cannot use BPF on a machine of the kind "${process.arch}"`);
   try {
-    return call('syscallPointers', 'bpf', number, command, attr, attr.length, null, 0, 0);
+    return undisturbed(() => call('syscallPointers', 'bpf', number, command, attr, attr.length, null, 0, 0));
   } catch (error) {
     if (!(error instanceof SyscallError)) throw error;
     throw new AppError(
