@@ -33,10 +33,19 @@ const whoOf = ({ caller }: AuditRecord): string =>
 
 function outcomeOf(record: AuditRecord, { verbose }: Look): string {
   const what = record.phase === 'intent' ? 'begins' : record.outcome;
-  const code = record.code === null ? '' : `: ${record.code}`;
-  const given =
-    record.arguments === null || record.arguments === undefined ? '' : `  ${JSON.stringify(record.arguments)}`;
+  const code = record.code === null || record.code === what ? '' : `: ${record.code}`;
+  const given = givenOf(record.arguments, verbose);
   return verbose ? `${what}${code}${given}  ${record.request}` : `${what}${code}${given}`;
+}
+
+/** What it was asked with: a command as it was typed, and of the rest what the column before does not say. */
+function givenOf(value: unknown, verbose: boolean): string {
+  if (typeof value !== 'object' || value === null) return '';
+  const { command, ...others } = value as Record<string, unknown>;
+  const rest = Object.fromEntries(Object.entries(others).filter(([name]) => name !== 'ref'));
+  const words = Array.isArray(command) ? [command.join(' ')] : [];
+  const more = verbose ? [JSON.stringify(value)] : Object.keys(rest).length > 0 ? [JSON.stringify(rest)] : [];
+  return [...words, ...more].map((text) => `  ${text}`).join('');
 }
 
 /** `audit tail`: records as they are written, one JSON object a line on the stream. */

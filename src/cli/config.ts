@@ -1,4 +1,5 @@
 import { escapeText } from '../contract/names.ts';
+import { lineDiff } from '../contract/line-diff.ts';
 import type { Output } from '../contract/operations.ts';
 import type { Context, Look, Run } from './context.ts';
 import { answer, perform, shown } from './perform.ts';
@@ -39,11 +40,37 @@ async function showChanges({ client, terminal }: Context, ref: string): Promise<
 /** Changes a key at a time: what counts now, and what is proposed. */
 export function changeLines(changes: Changes, { paint }: Pick<Look, 'paint'>): string[] {
   return changes.flatMap(({ key, accepted, proposed }) => [
-    escapeText(key),
-    ...(isNothing(accepted) ? [] : [paint.bad(`  - ${value(accepted)}`)]),
-    ...(isNothing(proposed) ? [] : [paint.good(`  + ${value(proposed)}`)]),
+    escapeText(key.replace(/^content\./, 'what runs as hook ')),
+    ...(isText(accepted) || isText(proposed)
+      ? contentLines(accepted, proposed, paint)
+      : valueLines(accepted, proposed, paint)),
   ]);
 }
+
+type Paint = Look['paint'];
+
+function valueLines(accepted: unknown, proposed: unknown, paint: Paint): string[] {
+  return [
+    ...(isNothing(accepted) ? [] : [paint.bad(`  - ${value(accepted)}`)]),
+    ...(isNothing(proposed) ? [] : [paint.good(`  + ${value(proposed)}`)]),
+  ];
+}
+
+/** A script, line by line, with two lines around each change. */
+function contentLines(accepted: unknown, proposed: unknown, paint: Paint): string[] {
+  const trim = (part: unknown): string => (typeof part === 'string' ? part.replace(/\n$/, '') : '');
+  const whole = lineDiff(trim(accepted), trim(proposed)).filter(
+    (line) => line.mark === ' ' || line.text !== '' || !isNothing(accepted),
+  );
+  const near = (at: number): boolean => whole.slice(Math.max(0, at - 2), at + 3).some((line) => line.mark !== ' ');
+  return whole.flatMap((line, at) => {
+    if (!near(at)) return near(at - 1) ? [paint.dim('    …')] : [];
+    const text = `  ${line.mark} ${escapeText(line.text)}`;
+    return [line.mark === '+' ? paint.good(text) : line.mark === '-' ? paint.bad(text) : text];
+  });
+}
+
+const isText = (part: unknown): boolean => typeof part === 'string' && part.includes('\n');
 
 const isNothing = (part: unknown): boolean => part === null || part === undefined;
 const value = (part: unknown): string => escapeText(typeof part === 'string' ? part : JSON.stringify(part));

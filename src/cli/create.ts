@@ -9,7 +9,7 @@ import type { Context, Flags, Run } from './context.ts';
 import { answer, planLines } from './perform.ts';
 import { offerProposal } from './proposal.ts';
 import { createProgress, type Progress } from './terminal/progress.ts';
-import { count } from './terminal/text.ts';
+import { count, wrap } from './terminal/text.ts';
 
 type Made = Output<'app.create'>;
 
@@ -28,7 +28,10 @@ export const create: Run<'app.create'> = async (context, input, flags) => {
     return 0;
   }
   const made = await upload(context, input, flags, { reader, tally });
-  if (!flags.json) sayRenamed(context, tally);
+  if (!flags.json) {
+    sayRenamed(context, tally);
+    sayOfRoot(context, tally);
+  }
   const accepted = made.proposal ? await offerProposal(context, made.ref, flags) : false;
   if (flags.json)
     context.terminal.json({ type: 'result', result: { ...made, renamed: tally?.renamedCount ?? 0, accepted } });
@@ -113,6 +116,13 @@ function sayRenamed({ terminal }: Context, tally: Tally | undefined): void {
   terminal.say([
     `${warn('!')} ${files} belonged to other users: now agent (1000) inside   ${dim('(--plan lists them)')}`,
   ]);
+}
+
+/** Root keeps owners: what is root's is not the agent's to write, and nobody inside can give it away. */
+function sayOfRoot({ terminal }: Context, tally: Tally | undefined): void {
+  if (tally === undefined || tally.rootCount === 0) return;
+  const text = `${count(tally.rootCount, 'file')} of root stay root's inside, and what runs there is agent (1000): where it has to write them, chown -R 1000:1000 the directory and create the app again`;
+  terminal.say(wrap(`${terminal.paintError.warn('!')} ${text}`, terminal.widthError ?? 100, '  '));
 }
 
 function tallyLines(tally: Tally | undefined, { verbose }: Flags): string[] {

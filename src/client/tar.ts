@@ -23,15 +23,18 @@ export interface Tally {
   /** Paths whose owner changes and was not the reader; the first thousand. */
   renamed: string[];
   renamedCount: number;
+  /** Entries that stay root's inside, where `agent` cannot write them. */
+  rootCount: number;
 }
 
 /** Counts a tree without reading a file. Throws `bad-archive` on what an app cannot hold. */
 export function survey(root: string, reader: Reader): Tally {
-  const tally: Tally = { files: 0, bytes: 0, renamed: [], renamedCount: 0 };
+  const tally: Tally = { files: 0, bytes: 0, renamed: [], renamedCount: 0, rootCount: 0 };
   const seen = new Set<string>();
   for (const found of walk(root)) {
     tally.files += 1;
     if (found.kind === 'file' && !isAgain(found, seen)) tally.bytes += found.stats.size;
+    if (isKept(found, reader) && found.stats.uid === 0) tally.rootCount += 1;
     if (!isForeign(found, reader)) continue;
     tally.renamedCount += 1;
     if (tally.renamed.length < 1000) tally.renamed.push(found.path.toString());

@@ -1,4 +1,8 @@
+import { existsSync } from 'node:fs';
 import { AppError } from '../contract/errors.ts';
+
+/** Where a service of ours is installed; without one systemd is not to be asked. */
+const UNITS = ['/etc/systemd/system/bulkhead.service', '/lib/systemd/system/bulkhead.service'];
 
 /** Ends of a connection that mean: whoever was there has gone. */
 const GONE = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ERR_STREAM_PREMATURE_CLOSE', 'ERR_SOCKET_CLOSED']);
@@ -21,7 +25,10 @@ export function unreachable(error: unknown, socket: string): AppError {
     });
   if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ENOTDIR')
     return new AppError('no-daemon', `No daemon answers on ${socket}`, {
-      next: ['sudo systemctl start bulkhead', 'sudo bulkhead daemon   (in the foreground)'],
+      next: [
+        ...(UNITS.some((unit) => existsSync(unit)) ? ['sudo systemctl start bulkhead'] : []),
+        'sudo bulkhead daemon   (in the foreground)',
+      ],
       cause: error,
     });
   return new AppError('no-daemon', `The daemon cannot be asked on ${socket}`, {

@@ -26,6 +26,9 @@ const OUTPUT_KEPT = 64 << 10;
 const KEEPER = `exec 3>&1 4>&2
 { ${DIRECTORY}/up 9>&1 >&3 2>&4 3>&- 4>&- || echo $?; } | { read -r code && exit "$code"; exit 0; }`;
 
+/** The shells that are ours in a list of processes. */
+export const KEEPERS = /^\/bin\/sh -c exec 3>&1 4>&2\s/;
+
 export interface Hooks {
   /** Starts the up hook; resolves when it counts as up. Throws `hook-failed`. */
   up(cell: Id, ref: string, health: boolean): Promise<void>;

@@ -69,22 +69,17 @@ function canonical(value: unknown): string {
   return `{${entries.map(([key, part]) => `${JSON.stringify(key)}:${canonical(part)}`).join(',')}}`;
 }
 
-/** Every leaf in which two files differ, hooks by their content's hash. */
+/** Every leaf in which two files differ, hooks by their content. */
 export function changesBetween(
   accepted: { file: AppFile; hooks: Readonly<Record<string, string>> } | undefined,
   proposed: Proposal | undefined,
 ): { key: string; accepted: unknown; proposed: unknown }[] {
-  const before = flatten({ ...(accepted?.file ?? NO_FILE), content: digests(accepted?.hooks ?? {}) });
-  const after = flatten({ ...(proposed?.file ?? NO_FILE), content: digests(proposed?.hooks ?? {}) });
+  const before = flatten({ ...(accepted?.file ?? NO_FILE), content: accepted?.hooks ?? {} });
+  const after = flatten({ ...(proposed?.file ?? NO_FILE), content: proposed?.hooks ?? {} });
   return [...new Set([...before.keys(), ...after.keys()])]
     .filter((key) => canonical(before.get(key)) !== canonical(after.get(key)))
     .map((key) => ({ key, accepted: before.get(key) ?? null, proposed: after.get(key) ?? null }));
 }
-
-const digests = (hooks: Readonly<Record<string, string>>): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries(hooks).map(([name, text]) => [name, createHash('sha256').update(text).digest('hex').slice(0, 16)]),
-  );
 
 function flatten(value: unknown, prefix = '', into = new Map<string, unknown>()): Map<string, unknown> {
   if (typeof value === 'object' && value !== null && !Array.isArray(value))

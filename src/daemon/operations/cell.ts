@@ -1,3 +1,4 @@
+import { parsePort } from '../../contract/app-file.ts';
 import { AppError } from '../../contract/errors.ts';
 import { planDown, planStop, planUp } from '../../core/plans.ts';
 import type { LogLine } from '../../host/cells.ts';
@@ -6,6 +7,7 @@ import { refOf } from '../cell-spec.ts';
 import type { Handler, Request } from '../handler.ts';
 import type { Parts, StepTime } from '../parts.ts';
 import type { ServerStream } from '../stream.ts';
+import { KEEPERS } from '../hooks.ts';
 import { holdTarget, needFit, needTarget, subject } from '../shared.ts';
 import { fileOf } from '../steps.ts';
 
@@ -70,9 +72,16 @@ function answer({ parts }: { parts: Parts }, record: VolumeRecord, timings: Step
   return {
     ref: refOf(record),
     state: parts.supervisor.state(record.id).state,
-    url: port === undefined ? null : `http://localhost:${port.split(':').at(-2)}/`,
+    url: port === undefined ? null : placeOf(port),
     timings,
   };
+}
+
+/** Where a published port answers: a web address where the port says that it is one, else address and port. */
+function placeOf(text: string): string {
+  const { host, address = 'localhost' } = parsePort(text);
+  if (host === 80) return `http://${address}/`;
+  return host === 443 ? `https://${address}/` : `${address}:${host}`;
 }
 
 export const processes: Handler<'cell.processes'> = {
@@ -90,7 +99,7 @@ export const processes: Handler<'cell.processes'> = {
           session: one.session === record.id ? 'up' : one.session,
           started: one.started.toISOString(),
           rss: one.rss,
-          command: one.command,
+          command: KEEPERS.test(one.command) ? '(keeps the output of hook up)' : one.command,
         })),
     };
   },

@@ -35,6 +35,12 @@ export const create: Handler<'fork.create'> = {
     const { parts, input, emit, id } = request;
     const { record, source, prepare } = await decide(request);
     const ref = `${record.app}:${record.tag ?? ''}`;
+    if (input.disk !== undefined && input.disk > (record.cap ?? 0))
+      emit({
+        type: 'note',
+        level: 'warn',
+        text: `${formatBytes(input.disk)} were asked for; without a signed-in person a fork of ${record.app} may write ${formatBytes(record.cap ?? 0)}`,
+      });
     if (input.up === true || prepare) needFit(parts, fileOf(parts, source.record.id), ref);
     // The parent is held too: it must not be removed or reset while its base is taken.
     const names = [ref, ...(source.record.kind === 'fork' ? [refOf(source.record)] : [])];
