@@ -5,12 +5,13 @@ import { makeMachine, makeTree, run, type Machine, type Person, type Ran } from 
 /** What production holds, and no attacker may read. */
 export const SECRET = 'production-secret-2f1c';
 
-/** A production that writes ten times a second, and says so. */
+/** A production that appends, flushes, makes and renames ten times a second, and remembers where it could not. */
 const FILES: Record<string, string> = {
-  'bulkhead.yaml': 'hooks: { up: ./ops/up.sh }\nlimits: { memory: 512MiB }\nfork: { limits: { memory: 512MiB, disk: 64MiB } }\n',
+  'bulkhead.yaml':
+    'hooks: { up: ./ops/up.sh }\nlimits: { memory: 512MiB }\nfork: { limits: { memory: 512MiB, disk: 64MiB } }\n',
   'ops/up.sh': `#!/bin/sh
 while :; do
-  if date +%s%N >> /app/beats && sync /app/beats; then :; else date >> /tmp/missed; fi
+  if date +%s%N >> /app/beats && sync /app/beats && date > /app/new && mv /app/new /app/now; then :; else date >> /tmp/missed; fi
   sleep 0.1
 done
 `,
@@ -32,11 +33,17 @@ export interface Stage {
   remove(): Promise<void>;
 }
 
-/** Makes the stage. `forks`: tags, made by the agent. `files`: beside production's own. */
+/** Makes the stage. `forks`: tags, made by the agent. `files`: beside production's own. `size`: of the pool. `env`: the daemon's. */
 export async function makeStage(
-  options: { forks?: readonly string[]; files?: Record<string, string>; size?: string } = {},
+  options: {
+    forks?: readonly string[];
+    files?: Record<string, string>;
+    size?: string;
+    env?: Record<string, string>;
+  } = {},
 ): Promise<Stage> {
-  const machine = await makeMachine(options.size === undefined ? {} : { size: options.size });
+  const { size, env } = options;
+  const machine = await makeMachine({ ...(size === undefined ? {} : { size }), ...(env === undefined ? {} : { env }) });
   try {
     return await furnish(machine, options);
   } catch (error) {
@@ -45,10 +52,17 @@ export async function makeStage(
   }
 }
 
-async function furnish(machine: Machine, options: { forks?: readonly string[]; files?: Record<string, string> }): Promise<Stage> {
+async function furnish(
+  machine: Machine,
+  options: { forks?: readonly string[]; files?: Record<string, string> },
+): Promise<Stage> {
   const person = await machine.person();
   const tree = await makeTree({ ...FILES, ...options.files });
-  for (const line of [`create shop --from ${tree} </dev/null`, `config accept shop --code ${await machine.code()}`, 'up shop']) {
+  for (const line of [
+    `create shop --from ${tree} </dev/null`,
+    `config accept shop --code ${await machine.code()}`,
+    'up shop',
+  ]) {
     const ran = await person.bulkhead(line);
     if (ran.code !== 0) throw new Error(`${line}: ${ran.stdout}${ran.stderr}${machine.log()}`);
   }
@@ -67,11 +81,23 @@ async function furnish(machine: Machine, options: { forks?: readonly string[]; f
   };
   const volume = async (ref: string): Promise<string> => path.join(machine.paths.pool, 'live', await id(ref));
   return {
-    machine, person, id, volume, agent,
+    machine,
+    person,
+    id,
+    volume,
+    agent,
     async production() {
       const place = await volume('shop');
       const beats = await readFile(path.join(place, 'beats'), 'utf8').catch(() => '');
-      const missed = await run('runc', ['--root', path.join(machine.paths.run, 'cells/.runtime'), 'exec', await id('shop'), 'test', '-e', '/tmp/missed']);
+      const missed = await run('runc', [
+        '--root',
+        path.join(machine.paths.run, 'cells/.runtime'),
+        'exec',
+        await id('shop'),
+        'test',
+        '-e',
+        '/tmp/missed',
+      ]);
       return {
         secret: (await readFile(path.join(place, 'secret.txt'), 'utf8').catch(() => '')).trim(),
         missed: missed.code === 0,
