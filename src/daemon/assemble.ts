@@ -113,6 +113,7 @@ async function groundOf(options: Options): Promise<Ground> {
       every: testNumber(options, 'BULKHEAD_REAPER_EVERY') ?? 2000,
       notice: testNumber(options, 'BULKHEAD_REAPER_NOTICE') ?? 60_000,
       purgeWait: testNumber(options, 'BULKHEAD_PURGE_WAIT'),
+      trashKept: testNumber(options, 'BULKHEAD_TRASH_KEPT'),
     },
     killAt: killPoint(options),
   };

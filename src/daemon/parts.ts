@@ -50,6 +50,8 @@ export interface Parts {
   poolStart: PoolStart;
   /** Milliseconds between the wish to delete something for good and its end. */
   purgeWait: number;
+  /** Milliseconds that the trash keeps what was removed. */
+  trashKept: number;
   factors: FactorGate;
   /** The user whom `init` enrols where it is told no other. */
   userBehind: (caller: Caller) => string;

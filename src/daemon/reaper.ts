@@ -1,6 +1,5 @@
 import type { Id } from '../core/ids.ts';
 import { planPurge, planRemove } from '../core/plans.ts';
-import { TRASH_KEPT } from '../core/retention.ts';
 import type { TrashRecord } from '../store/trash.ts';
 import type { VolumeRecord } from '../store/volumes.ts';
 import { refOf } from './cell-spec.ts';
@@ -84,7 +83,7 @@ function expireOne(parts: Parts, fork: VolumeRecord, now: number, release: Floor
     await release(id);
     await parts.sessions.endAll(id);
     const why = 'its time was over';
-    const entry = { id, trash: parts.newId(), by: 'reaper', why, at: now, until: now + TRASH_KEPT };
+    const entry = { id, trash: parts.newId(), by: 'reaper', why, at: now, until: now + parts.trashKept };
     await parts.run(planRemove(subject(parts, fork), entry), request, () => {});
   });
 }

@@ -1,7 +1,7 @@
 import type { ProgressEvent } from '../contract/events.ts';
 import type { Id } from '../core/ids.ts';
 import { redact } from '../core/redact.ts';
-import { PURGE_WAIT } from '../core/retention.ts';
+import { PURGE_WAIT, TRASH_KEPT } from '../core/retention.ts';
 import type { MachineSize } from '../core/room.ts';
 import type { Plan } from '../core/steps.ts';
 import type { Cells } from '../host/cells.ts';
@@ -51,7 +51,7 @@ export interface Ground {
   slots: Slots;
   identity: Identity;
   forking: Parts['forking'];
-  times: ReaperTimes & { purgeWait?: number | undefined };
+  times: ReaperTimes & { purgeWait?: number | undefined; trashKept?: number | undefined };
   killAt?: RunnerDeps['killAt'] | undefined;
 }
 
@@ -103,6 +103,7 @@ export function wire(ground: Ground): Wired {
     locks,
     poolStart: createPoolStart(parts, runner),
     purgeWait: ground.times.purgeWait ?? PURGE_WAIT,
+    trashKept: ground.times.trashKept ?? TRASH_KEPT,
     factors: identity.factors,
     userBehind: identity.userBehind,
     forking: ground.forking,

@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
-import { readdir, rm, writeFile } from 'node:fs/promises';
-import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { createBtrfsVolumes } from '../../src/host/btrfs/volumes.ts';
-import { makeMachine, makeTree, waitFor, type Machine } from '../builders/machine.ts';
+import { checkInvariants, killAt, listOf } from '../builders/kills.ts';
+import { makeMachine, makeTree, type Machine } from '../builders/machine.ts';
 
 /**
  * kill -9 of the daemon at every journalled step of every multi-step operation, on the
  * real host code; then a new daemon, and the invariants. The steps are those that
  * `--plan` prints, so a step that is added later is killed at as well.
  */
+const ROWS = '1\n2\n3\n';
 const HOOKS = {
   'bulkhead.yaml':
     'hooks: { up: ./up.sh, health: ./health.sh, down: ./down.sh }\nfork: { prepare: ./prepare.sh, cleanup: ./cleanup.sh, limits: { memory: 256MiB } }\n',
@@ -18,7 +17,7 @@ const HOOKS = {
   'down.sh': '#!/bin/sh\ntrue\n',
   'prepare.sh': '#!/bin/sh\necho masked > /app/prepared\n',
   'cleanup.sh': '#!/bin/sh\ntrue\n',
-  'data/rows': '1\n2\n3\n',
+  'data/rows': ROWS,
 };
 
 let machine: Machine;
@@ -97,10 +96,8 @@ const CASES: Case[] = [
   },
 ];
 
-async function forks(): Promise<string[]> {
-  const { volumes } = await machine.json<{ volumes: { ref: string; kind: string }[] }>('ls');
-  return volumes.filter((one) => one.kind === 'fork').map((one) => one.ref);
-}
+const forks = async (): Promise<string[]> =>
+  (await listOf(machine)).filter(({ kind }) => kind === 'fork').map(({ ref }) => ref);
 
 /** `{trash}` is the newest name in the trash. */
 async function words(ask: readonly string[]): Promise<string[]> {
@@ -116,58 +113,15 @@ for (const one of CASES)
     assert.ok(planned.steps.length > 0);
     const points = planned.steps.flatMap((_, step) => [`${step}:before`, `${step}:after`]);
     for (const point of points) {
-      const at = `${one.kill(point)}`;
+      const at = one.kill(point);
       await one.given();
-      await writeFile(path.join(machine.paths.run, 'kill-at'), at);
-      await agent(...(await words(one.ask)));
-      await waitFor(
-        () => machine.daemon.signalCode !== null,
-        5000,
-        () => `${at} is a step of the plan, and was never reached\n${machine.log()}`,
+      const ask = await words(one.ask);
+      await killAt(machine, at, () => agent(...ask));
+      const list = await checkInvariants(machine, at, ({ kind }) =>
+        kind === 'app' ? { 'data/rows': ROWS } : { 'data/rows': ROWS, prepared: 'masked\n' },
       );
-      await rm(path.join(machine.paths.run, 'kill-at'));
-      await machine.start();
-      await invariants(at);
+      // What is there can be entered.
+      for (const { ref } of list.filter(({ kind }) => kind === 'fork'))
+        await ok('exec', ref, '--', 'cat', '/app/prepared');
     }
   });
-
-/** docs/design/invariants.md, in the order that it has. */
-async function invariants(at: string): Promise<void> {
-  const say = `${at}\n${machine.log()}`;
-  await waitFor(
-    async () => (await state('shop')) === 'up',
-    20_000,
-    () => `production is up again after ${say}`,
-  );
-  const list = await machine.json<{ volumes: { ref: string; id: string; kind: string; state: string }[] }>('ls');
-  for (const one of list.volumes) assert.notEqual(one.state, 'making', `${one.ref} is half-made after ${say}`);
-  // No ready fork without data, and none that was not prepared.
-  for (const one of list.volumes.filter((each) => each.kind === 'fork')) {
-    const seen = await agent('exec', one.ref, '--', 'cat', '/app/data/rows', '/app/prepared');
-    assert.equal(seen.stdout, '1\n2\n3\nmasked\n', `${one.ref} after ${say}${seen.stderr}`);
-  }
-  // No data without a record: everything on the pool is known.
-  const status = await machine.json<{ recovered: string[] }>('status');
-  for (const text of status.recovered)
-    assert.doesNotMatch(text, /which no record knows|missing from the pool|could not be/, say);
-  const trash = await machine.json<{ items: { id: string }[] }>('trash', 'ls');
-  const known = new Set([...list.volumes, ...trash.items].map((one) => one.id));
-  for (const place of await pool())
-    if (place.area === 'live' || place.area === 'base')
-      assert.ok(known.has(place.id), `${place.area} ${place.id} after ${say}`);
-  // Nothing leaked: a cell for each that runs, no more.
-  const cells = await readdir(`/sys/fs/cgroup/unified/${machine.paths.cgroup}/forks`).catch(() => []);
-  for (const id of cells.filter((name) => name.length === 36)) assert.ok(known.has(id), `a cell of ${id} after ${say}`);
-}
-
-async function state(ref: string): Promise<string | undefined> {
-  const { volumes } = await machine.json<{ volumes: { ref: string; state: string }[] }>('ls');
-  return volumes.find((one) => one.ref === ref)?.state;
-}
-
-/** What lies on the pool, read past the daemon. */
-async function pool() {
-  return createBtrfsVolumes({ paths: machine.paths })
-    .list()
-    .catch(() => []);
-}

@@ -4,7 +4,6 @@ import { formatBytes } from '../../contract/units.ts';
 import { callerName, ownerOf } from '../../core/caller.ts';
 import { placeName } from '../../core/places.ts';
 import { planCreate, planRemove } from '../../core/plans.ts';
-import { TRASH_KEPT } from '../../core/retention.ts';
 import type { Steps } from '../../core/steps.ts';
 import type { VolumeRecord } from '../../store/volumes.ts';
 import { refOf } from '../cell-spec.ts';
@@ -165,5 +164,12 @@ function checkApp(parts: Parts, record: VolumeRecord, confirm: string | undefine
 
 function entryFor({ parts, caller }: Request<'volume.remove'>, record: VolumeRecord): Steps['record.trash'] {
   const at = parts.clock();
-  return { id: record.id, trash: parts.newId(), by: callerName(caller), why: 'removed', at, until: at + TRASH_KEPT };
+  return {
+    id: record.id,
+    trash: parts.newId(),
+    by: callerName(caller),
+    why: 'removed',
+    at,
+    until: at + parts.trashKept,
+  };
 }
