@@ -15,7 +15,11 @@ type Namespace = keyof typeof KIND;
 export type Ask = readonly [method: string, path: string, body: unknown];
 
 /** An operation, asked in the way that it answers. `more`: `code`, `plan`, or `upload`, a file for channel 0. */
-export function ask(operation: OperationName, input: object, more: { code?: string; plan?: true; upload?: string } = {}): Ask {
+export function ask(
+  operation: OperationName,
+  input: object,
+  more: { code?: string; plan?: true; upload?: string } = {},
+): Ask {
   const { answer } = OPERATIONS[operation] as unknown as Operation;
   const method = answer === 'stream' && more.plan !== true ? 'GET' : 'POST';
   return [method, `/v1/${operation}`, { input, ...more }];
@@ -23,7 +27,9 @@ export function ask(operation: OperationName, input: object, more: { code?: stri
 
 /** Process 1 of a running cell, as the machine numbers it. */
 export async function initOf(machine: Machine, cell: string): Promise<number> {
-  const record = JSON.parse(await readFile(path.join(machine.paths.run, 'cells', cell, 'cell.json'), 'utf8')) as { pid: number };
+  const record = JSON.parse(await readFile(path.join(machine.paths.run, 'cells', cell, 'cell.json'), 'utf8')) as {
+    pid: number;
+  };
   return record.pid;
 }
 
@@ -36,20 +42,33 @@ export async function askFrom(
   asks: readonly Ask[],
   position: { in?: readonly (readonly [Namespace, number])[]; uid?: number } = {},
 ): Promise<string[]> {
-  const answers = await asking({
-    socket, asks,
-    enter: (position.in ?? []).map(([name, pid]) => [`/proc/${pid}/ns/${name}`, KIND[name]]),
-    ...(position.uid === undefined ? {} : { uid: position.uid }),
-  }, (file) => run('/usr/bin/python3', [SCRIPT, file]));
+  const answers = await asking(
+    {
+      socket,
+      asks,
+      enter: (position.in ?? []).map(([name, pid]) => [`/proc/${pid}/ns/${name}`, KIND[name]]),
+      ...(position.uid === undefined ? {} : { uid: position.uid }),
+    },
+    (file) => run('/usr/bin/python3', [SCRIPT, file]),
+  );
   return answers;
 }
 
 /** The same, for the person who has signed in at a terminal; what our own program would not send. */
 export async function askAs(person: Person, machine: Machine, asks: readonly Ask[], timeout = 8): Promise<string[]> {
-  const program = [await realpath(path.join(ROOT, '.tools/node')), path.join(ROOT, 'dist/bulkhead.cjs'), 'audit', 'tail'];
+  const program = [
+    await realpath(path.join(ROOT, '.tools/node')),
+    path.join(ROOT, 'dist/bulkhead.cjs'),
+    'audit',
+    'tail',
+  ];
   return asking({ socket: machine.paths.socket, asks, become: program, timeout }, async (file, out) => {
     const ran = await person.run(`/usr/bin/python3 ${SCRIPT} ${file}`);
-    const stdout = await waitFor(() => readFile(out, 'utf8').catch(() => undefined), 2000, () => ran.stderr);
+    const stdout = await waitFor(
+      () => readFile(out, 'utf8').catch(() => undefined),
+      2000,
+      () => ran.stderr,
+    );
     return { ...ran, code: 0, stdout };
   });
 }
@@ -73,7 +92,12 @@ async function asking(
 
 /** The body's error code, or `result` where there was none, in an HTTP answer. */
 export function codeIn(answer: string): string {
-  const last = answer.slice(answer.indexOf('\r\n\r\n') + 4).trim().split('\n').findLast((line) => line.startsWith('{')) ?? '';
+  const last =
+    answer
+      .slice(answer.indexOf('\r\n\r\n') + 4)
+      .trim()
+      .split('\n')
+      .findLast((line) => line.startsWith('{')) ?? '';
   try {
     const body = JSON.parse(last) as { error?: { code: string }; result?: unknown; plan?: unknown };
     return body.error?.code ?? ('result' in body || 'plan' in body ? 'result' : 'nothing');

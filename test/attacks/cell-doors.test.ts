@@ -22,7 +22,8 @@ let socket = '';
 
 before(async () => {
   stage = await makeStage({ forks: ['own', 'other'] });
-  for (const ref of ['shop:own', 'shop:other']) assert.equal((await stage.agent('exec', ref, '--', 'true')).code, 0, stage.machine.log());
+  for (const ref of ['shop:own', 'shop:other'])
+    assert.equal((await stage.agent('exec', ref, '--', 'true')).code, 0, stage.machine.log());
   const { machine } = stage;
   const cell = await stage.id('shop:own');
   socket = machine.paths.socket;
@@ -49,7 +50,12 @@ type Call = readonly [number: number, args: string[]];
 function callsOf({ calls, when = [] }: Denial): Call[] {
   return calls.flatMap((name) =>
     HIGH.map((high): Call => {
-      const args = name === 'ioctl' ? ['fd', '0', '0', '0', '0'] : name.startsWith('socket') ? ['0', '3', '0', '0', '0'] : ['0', '0', '0', '0', '0'];
+      const args =
+        name === 'ioctl'
+          ? ['fd', '0', '0', '0', '0']
+          : name.startsWith('socket')
+            ? ['0', '3', '0', '0', '0']
+            : ['0', '0', '0', '0', '0'];
       for (const { index, value } of when) args[index] = String(BigInt(value) | high);
       return [NUMBERS[name] ?? assert.fail(`no number of ${name}`), args];
     }),
@@ -64,14 +70,20 @@ const made = async (enter: Enter, list: readonly Call[]): Promise<number[]> => {
 };
 
 /** The denials with compared arguments, by what they are for. */
-const groups = Map.groupBy(DENIALS.filter(({ when }) => when !== undefined), ({ why }) => why);
+const groups = Map.groupBy(
+  DENIALS.filter(({ when }) => when !== undefined),
+  ({ why }) => why,
+);
 for (const [why, denials] of groups)
   attack({
     name: `high bits in every compared argument: ${why}`,
     without: 'the mask',
     async weakened() {
       const answers = await made(unmasked.enter, denials.flatMap(callsOf));
-      return reachedIf(answers.every((errno) => errno !== DENIED), answers);
+      return reachedIf(
+        answers.every((errno) => errno !== DENIED),
+        answers,
+      );
     },
     async walled() {
       const answers = await made(root, denials.flatMap(callsOf));
@@ -109,15 +121,45 @@ const answered = ([answer = '']: string[]): Outcome => reachedIf(codeIn(answer) 
 attack({
   name: "another cell's socket, by root of a cell that has got hold of its files",
   without: 'the check of the id range',
-  weakened: async () => answered(await askFrom('/run/bulkhead/cell.sock', who, { in: [['mnt', other], ['pid', other], ['user', other]], uid: 1000 })),
-  walled: async () => answered(await askFrom('/run/bulkhead/cell.sock', who, { in: [['mnt', other], ['pid', own], ['user', own]], uid: 0 })),
+  weakened: async () =>
+    answered(
+      await askFrom('/run/bulkhead/cell.sock', who, {
+        in: [
+          ['mnt', other],
+          ['pid', other],
+          ['user', other],
+        ],
+        uid: 1000,
+      }),
+    ),
+  walled: async () =>
+    answered(
+      await askFrom('/run/bulkhead/cell.sock', who, {
+        in: [
+          ['mnt', other],
+          ['pid', own],
+          ['user', own],
+        ],
+        uid: 0,
+      }),
+    ),
   refused: /not one of the cell|Permission denied/,
 });
 
 attack({
   name: "a cell's socket, by another user of the machine",
   without: 'the check of the id range',
-  weakened: async () => answered(await askFrom('/run/bulkhead/cell.sock', who, { in: [['mnt', other], ['pid', other], ['user', other]], uid: 1000 })),
+  weakened: async () =>
+    answered(
+      await askFrom('/run/bulkhead/cell.sock', who, {
+        in: [
+          ['mnt', other],
+          ['pid', other],
+          ['user', other],
+        ],
+        uid: 1000,
+      }),
+    ),
   walled: async () => answered(await askFrom('/run/bulkhead/cell.sock', who, { in: [['mnt', other]] })),
   refused: /not one of the cell/,
 });
@@ -128,11 +170,26 @@ attack({
   async weakened() {
     // Opened to all: now the daemon is asked. That it refuses by what it sees is the attack after this one.
     await chmod(socket, 0o666);
-    const [answer = ''] = await askFrom(socket, who, { in: [['pid', own], ['user', own]], uid: 0 });
+    const [answer = ''] = await askFrom(socket, who, {
+      in: [
+        ['pid', own],
+        ['user', own],
+      ],
+      uid: 0,
+    });
     await chmod(socket, 0o660);
     return reachedIf(answer.startsWith('HTTP/1.1'), answer);
   },
-  walled: async () => answered(await askFrom(socket, who, { in: [['pid', own], ['user', own]], uid: 0 })),
+  walled: async () =>
+    answered(
+      await askFrom(socket, who, {
+        in: [
+          ['pid', own],
+          ['user', own],
+        ],
+        uid: 0,
+      }),
+    ),
   refused: /Permission denied/,
 });
 
@@ -147,11 +204,20 @@ attack({
 attack({
   name: 'a session that starts in a directory that the runtime left open (CVE-2024-21626)',
   without: 'a process of the machine in sight',
-  weakened: () => workingDirectory((directory, command) => weak.enter(['sh', '-c', `cd ${directory} && exec ${command}`], 'root'), [`/proc/${stage.machine.daemon.pid}/root`]),
+  weakened: () =>
+    workingDirectory(
+      (directory, command) => weak.enter(['sh', '-c', `cd ${directory} && exec ${command}`], 'root'),
+      [`/proc/${stage.machine.daemon.pid}/root`],
+    ),
   walled: () =>
     workingDirectory(
       (directory, command) => stage.agent('exec', '-w', directory, 'shop:own', '--', ...command.split(' ')),
-      [...Array.from({ length: 16 }, (_, fd) => `/proc/self/fd/${fd + 3}`), '/proc/1/cwd', '/proc/1/root', '/proc/self/task/1/root'],
+      [
+        ...Array.from({ length: 16 }, (_, fd) => `/proc/self/fd/${fd + 3}`),
+        '/proc/1/cwd',
+        '/proc/1/root',
+        '/proc/self/task/1/root',
+      ],
     ),
 });
 
@@ -186,7 +252,9 @@ attack({
 
 /** Beside the three streams, and the directory that ls itself reads. */
 const strangers = (listing: string): string[] =>
-  [...listing.matchAll(/(\d+) -> (.*)/g)].filter(([, fd, file]) => Number(fd) > 2 && !/^\/proc\/\d+\/fd$/.test(file ?? '')).map(String);
+  [...listing.matchAll(/(\d+) -> (.*)/g)]
+    .filter(([, fd, file]) => Number(fd) > 2 && !/^\/proc\/\d+\/fd$/.test(file ?? ''))
+    .map(String);
 
 attack({
   name: 'the container runtime, overwritten as it enters the cell (CVE-2019-5736)',
@@ -205,14 +273,19 @@ attack({
     const runc = await realpath('/usr/sbin/runc').catch(() => realpath('/usr/bin/runc'));
     const before_ = await digest(runc);
     const outcome = await seize(root, 'runc', () =>
-      Promise.all(['/proc/self/exe', '/bin/true', '/bin/true'].map((command) => stage.agent('exec', 'shop:own', '--', command))),
+      Promise.all(
+        ['/proc/self/exe', '/bin/true', '/bin/true'].map((command) => stage.agent('exec', 'shop:own', '--', command)),
+      ),
     );
     assert.equal(await digest(runc), before_);
     return outcome;
   },
 });
 
-const digest = async (file: string): Promise<string> => createHash('sha256').update(await readFile(file)).digest('hex');
+const digest = async (file: string): Promise<string> =>
+  createHash('sha256')
+    .update(await readFile(file))
+    .digest('hex');
 const seizing = await readFile(new URL('probes/seize.py', import.meta.url), 'utf8');
 
 /** Watches in the cell for a program while it is started from outside. */

@@ -29,11 +29,13 @@ async function probe(enter: Enter, as: Position): Promise<Outcomes> {
 
 /** The pool's loop device: name, and numbers. */
 async function device(pool: string): Promise<{ loop: string; device: number[]; fsid: string }> {
-  const line = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').find((one) => one.split(' ')[4] === pool) ?? '';
+  const line =
+    (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').find((one) => one.split(' ')[4] === pool) ?? '';
   const loop = path.basename(line.split(' - ')[1]?.split(' ')[1] ?? '');
   const numbers: number[] = (await readFile(`/sys/block/${loop}/dev`, 'utf8')).trim().split(':').map(Number);
   for (const fsid of await readdir('/sys/fs/btrfs'))
-    if ((await readdir(`/sys/fs/btrfs/${fsid}/devices`).catch((): string[] => [])).includes(loop)) return { loop, device: numbers, fsid };
+    if ((await readdir(`/sys/fs/btrfs/${fsid}/devices`).catch((): string[] => [])).includes(loop))
+      return { loop, device: numbers, fsid };
   throw new Error(`no filesystem on ${loop}`);
 }
 
@@ -59,7 +61,9 @@ after(async () => {
   await stage?.remove();
 });
 
-const names = [...(await readFile(PROBE[1] as URL, 'utf8')).matchAll(/@attempt\ndef (\w+)/g)].map((match) => (match[1] ?? '').replaceAll('_', ' '));
+const names = [...(await readFile(PROBE[1] as URL, 'utf8')).matchAll(/@attempt\ndef (\w+)/g)].map((match) =>
+  (match[1] ?? '').replaceAll('_', ' '),
+);
 for (const name of names)
   attack({
     name: `root of a cell: ${name}`,

@@ -39,6 +39,12 @@ function header(member: Member, length: number): Buffer {
   block.write(octal(member.device?.[0] ?? 0, 7), 329);
   block.write(octal(member.device?.[1] ?? 0, 7), 337);
   block.write('        ', 148);
-  block.write(`${octal(block.reduce((sum, byte) => sum + byte, 0), 6)}\0 `, 148);
+  block.write(
+    `${octal(
+      block.reduce((sum, byte) => sum + byte, 0),
+      6,
+    )}\0 `,
+    148,
+  );
   return block;
 }

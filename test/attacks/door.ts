@@ -6,11 +6,47 @@ import { run, type Machine, type Ran } from '../builders/machine.ts';
 
 /** Every capability there is, by its number. */
 const ALL = [
-  'CHOWN', 'DAC_OVERRIDE', 'DAC_READ_SEARCH', 'FOWNER', 'FSETID', 'KILL', 'SETGID', 'SETUID', 'SETPCAP', 'LINUX_IMMUTABLE',
-  'NET_BIND_SERVICE', 'NET_BROADCAST', 'NET_ADMIN', 'NET_RAW', 'IPC_LOCK', 'IPC_OWNER', 'SYS_MODULE', 'SYS_RAWIO',
-  'SYS_CHROOT', 'SYS_PTRACE', 'SYS_PACCT', 'SYS_ADMIN', 'SYS_BOOT', 'SYS_NICE', 'SYS_RESOURCE', 'SYS_TIME',
-  'SYS_TTY_CONFIG', 'MKNOD', 'LEASE', 'AUDIT_WRITE', 'AUDIT_CONTROL', 'SETFCAP', 'MAC_OVERRIDE', 'MAC_ADMIN', 'SYSLOG',
-  'WAKE_ALARM', 'BLOCK_SUSPEND', 'AUDIT_READ', 'PERFMON', 'BPF', 'CHECKPOINT_RESTORE',
+  'CHOWN',
+  'DAC_OVERRIDE',
+  'DAC_READ_SEARCH',
+  'FOWNER',
+  'FSETID',
+  'KILL',
+  'SETGID',
+  'SETUID',
+  'SETPCAP',
+  'LINUX_IMMUTABLE',
+  'NET_BIND_SERVICE',
+  'NET_BROADCAST',
+  'NET_ADMIN',
+  'NET_RAW',
+  'IPC_LOCK',
+  'IPC_OWNER',
+  'SYS_MODULE',
+  'SYS_RAWIO',
+  'SYS_CHROOT',
+  'SYS_PTRACE',
+  'SYS_PACCT',
+  'SYS_ADMIN',
+  'SYS_BOOT',
+  'SYS_NICE',
+  'SYS_RESOURCE',
+  'SYS_TIME',
+  'SYS_TTY_CONFIG',
+  'MKNOD',
+  'LEASE',
+  'AUDIT_WRITE',
+  'AUDIT_CONTROL',
+  'SETFCAP',
+  'MAC_OVERRIDE',
+  'MAC_ADMIN',
+  'SYSLOG',
+  'WAKE_ALARM',
+  'BLOCK_SUSPEND',
+  'AUDIT_READ',
+  'PERFMON',
+  'BPF',
+  'CHECKPOINT_RESTORE',
 ].map((name) => `CAP_${name}`);
 
 /** CAP_SYS_RESOURCE is withheld from every cell: with it, root there could raise its own limit of user namespaces. */
@@ -36,7 +72,9 @@ function processOf(command: readonly string[], as: Position, most: readonly stri
     args: command,
     env: ['PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'HOME=/tmp', 'LANG=C.UTF-8'],
     cwd: '/',
-    capabilities: Object.fromEntries(['bounding', 'effective', 'permitted', 'inheritable', 'ambient'].map((set) => [set, capabilities])),
+    capabilities: Object.fromEntries(
+      ['bounding', 'effective', 'permitted', 'inheritable', 'ambient'].map((set) => [set, capabilities]),
+    ),
     noNewPrivileges: as === 'agent',
   };
 }
@@ -46,7 +84,10 @@ function enter(root: string, name: string, most: readonly string[]): Enter {
     const file = `/run/bulkhead-attack-${randomUUID()}.json`;
     await writeFile(file, JSON.stringify(processOf(command, as, most)));
     try {
-      return await run('runc', ['--root', root, 'exec', '--process', file, name], { deadline: 40_000, ...(input === undefined ? {} : { input }) });
+      return await run('runc', ['--root', root, 'exec', '--process', file, name], {
+        deadline: 40_000,
+        ...(input === undefined ? {} : { input }),
+      });
     } finally {
       await rm(file);
     }
@@ -60,7 +101,8 @@ const cellsOf = (machine: Machine): string => path.join(machine.paths.run, 'cell
  * its namespaces can give but the one that is withheld, behind the cell's own seccomp profile. Stronger than anything that
  * a cell holds today; an engine would hold it.
  */
-export const doorOf = (machine: Machine, cell: string): Enter => enter(path.join(cellsOf(machine), '.runtime'), cell, MOST);
+export const doorOf = (machine: Machine, cell: string): Enter =>
+  enter(path.join(cellsOf(machine), '.runtime'), cell, MOST);
 
 interface Config {
   process: object;
@@ -125,7 +167,10 @@ export async function weaken(machine: Machine, cell: string, app: string, how: W
   await mkdir(root);
   const log = path.join(made, 'log');
   // Its output goes nowhere: process 1 would hold a pipe open.
-  const ran = await run('sh', ['-c', `exec runc --root "${root}" --log "${log}" run --detach --bundle "${made}" "${name}" </dev/null >/dev/null 2>&1`]);
+  const ran = await run('sh', [
+    '-c',
+    `exec runc --root "${root}" --log "${log}" run --detach --bundle "${made}" "${name}" </dev/null >/dev/null 2>&1`,
+  ]);
   if (ran.code !== 0) throw new Error(`the weak cell did not start: ${await readFile(log, 'utf8').catch(() => '')}`);
   return {
     enter: enter(root, name, most),

@@ -51,7 +51,8 @@ const EVASIONS: Record<string, () => string> = {
   'a script, which shows nothing': () => `bash -c '${READ}; true'`,
   'a marker that is cleared for one command': () => `CLAUDECODE=1 bash -c 'env -u CLAUDECODE ${READ}; true'`,
   'a marker that is cleared by exec': () => `CLAUDECODE=1 bash -c 'bash -c "exec env -u CLAUDECODE ${READ}"; true'`,
-  'below a program that is an agent by its name': () => `${claude} -c 'env -i BULKHEAD_INSTANCE=$BULKHEAD_INSTANCE ${READ}; true'`,
+  'below a program that is an agent by its name': () =>
+    `${claude} -c 'env -i BULKHEAD_INSTANCE=$BULKHEAD_INSTANCE ${READ}; true'`,
   'a double fork with a cleared environment': () => evade('double_fork'),
   'a double fork below an agent': () => `${claude} -c '${evade('double_fork')}; true'`,
   'a new session with a cleared environment': () => evade('new_session'),
@@ -61,7 +62,8 @@ const EVASIONS: Record<string, () => string> = {
   'the override, written into the parent’s memory': () =>
     `PADDING=${'x'.repeat(80)} bash -c '${evade('parents_memory')}; true'`,
   'the override, set aloud': () => `BULKHEAD_ALLOW_PRODUCTION=shop bash -c '${READ}; true'`,
-  'other code in our program': () => `NODE_OPTIONS=--no-warnings ${path.dirname(BULKHEAD)}/.tools/node ${path.dirname(BULKHEAD)}/dist/bulkhead.cjs ${READ.slice(BULKHEAD.length + 1)}`,
+  'other code in our program': () =>
+    `NODE_OPTIONS=--no-warnings ${path.dirname(BULKHEAD)}/.tools/node ${path.dirname(BULKHEAD)}/dist/bulkhead.cjs ${READ.slice(BULKHEAD.length + 1)}`,
   'a job in the background': () => `${READ} & wait`,
   'a pipe into a shell': () => `echo '${READ}' | bash`,
 };
@@ -129,15 +131,35 @@ attack({
 async function opens(uid: number): Promise<Outcome> {
   const { paths, daemon } = stage.machine;
   const files = [
-    paths.database, paths.audit, paths.poolFile, `${paths.pool}/live`, path.join(paths.run, 'cells/.runtime'), path.join(paths.state, 'logs'),
-    `/proc/${daemon.pid}/environ`, `/proc/${daemon.pid}/mem`, `/proc/${daemon.pid}/fd/0`, `${await stage.volume('shop')}/secret.txt`,
+    paths.database,
+    paths.audit,
+    paths.poolFile,
+    `${paths.pool}/live`,
+    path.join(paths.run, 'cells/.runtime'),
+    path.join(paths.state, 'logs'),
+    `/proc/${daemon.pid}/environ`,
+    `/proc/${daemon.pid}/mem`,
+    `/proc/${daemon.pid}/fd/0`,
+    `${await stage.volume('shop')}/secret.txt`,
   ];
-  const opened = await run('sh', ['-c', 'for f; do if [ -d "$f" ]; then ls "$f" >/dev/null; else head -c 1 "$f" >/dev/null; fi 2>/dev/null && echo "$f"; done; true', 'sh', ...files], { uid });
+  const opened = await run(
+    'sh',
+    [
+      '-c',
+      'for f; do if [ -d "$f" ]; then ls "$f" >/dev/null; else head -c 1 "$f" >/dev/null; fi 2>/dev/null && echo "$f"; done; true',
+      'sh',
+      ...files,
+    ],
+    { uid },
+  );
   return reachedIf(opened.stdout.trim() !== '', 'nothing could be opened');
 }
 
 /** Where the kernel lets no program type, there is nothing to try. */
-const canType = await readFile('/proc/sys/dev/tty/legacy_tiocsti', 'utf8').then((text) => text.trim() === '1', () => true);
+const canType = await readFile('/proc/sys/dev/tty/legacy_tiocsti', 'utf8').then(
+  (text) => text.trim() === '1',
+  () => true,
+);
 const typed = async (command: string, done: () => Promise<boolean>): Promise<boolean> => {
   await terminal.run(`(sleep 0.3; ${evade('type_into_the_terminal', `"${command}"`)}) & sleep 0.6`);
   return waitFor(async () => (await done()) || undefined, 3000).catch(() => false);
@@ -149,11 +171,22 @@ attack({
   async weakened() {
     if (!canType) return 'absent: TIOCSTI is off';
     const mark = path.join(directory, 'typed');
-    return reachedIf(await typed(`touch ${mark}`, () => stat(mark).then(() => true, () => false)), 'nothing was typed');
+    return reachedIf(
+      await typed(`touch ${mark}`, () =>
+        stat(mark).then(
+          () => true,
+          () => false,
+        ),
+      ),
+      'nothing was typed',
+    );
   },
   async walled() {
     const log = path.join(directory, 'rm.log');
-    await typed(`${BULKHEAD} rm shop --confirm shop </dev/null >${log} 2>&1`, async () => (await readFile(log, 'utf8').catch(() => '')) !== '');
+    await typed(
+      `${BULKHEAD} rm shop --confirm shop </dev/null >${log} 2>&1`,
+      async () => (await readFile(log, 'utf8').catch(() => '')) !== '',
+    );
     const there = await stage.machine.cli('ls', 'shop', '--json');
     return reachedIf(there.code !== 0, await readFile(log, 'utf8').catch(() => there.stdout));
   },
@@ -164,15 +197,30 @@ attack({
   without: 'the point before',
   async weakened() {
     if (!canType) return 'absent: TIOCSTI is off';
-    const changed = async (): Promise<boolean> => (await readFile(`${await stage.volume('shop')}/hacked`, 'utf8').catch(() => '')) !== '';
-    return reachedIf(await typed(`${BULKHEAD} exec shop -- sh -c 'rm /app/ops/up.sh; echo x > /app/hacked'`, changed), 'nothing was changed');
+    const changed = async (): Promise<boolean> =>
+      (await readFile(`${await stage.volume('shop')}/hacked`, 'utf8').catch(() => '')) !== '';
+    return reachedIf(
+      await typed(`${BULKHEAD} exec shop -- sh -c 'rm /app/ops/up.sh; echo x > /app/hacked'`, changed),
+      'nothing was changed',
+    );
   },
   async walled() {
     if (!canType) return 'held: TIOCSTI is off';
-    const { points } = await stage.machine.json<{ points: { name: string; after: { operation: string }[] }[] }>('points', 'shop');
-    const at = points.find(({ after: later }) => later.some(({ operation }) => operation === 'session.exec'))?.name ?? '';
+    const { points } = await stage.machine.json<{ points: { name: string; after: { operation: string }[] }[] }>(
+      'points',
+      'shop',
+    );
+    const at =
+      points.find(({ after: later }) => later.some(({ operation }) => operation === 'session.exec'))?.name ?? '';
     const forked = await stage.machine.cli('fork', 'shop:look', '--from', at);
-    const seen = await stage.machine.cli('exec', 'shop:look', '--', 'sh', '-c', 'test -e /app/ops/up.sh && ! test -e /app/hacked && echo whole');
+    const seen = await stage.machine.cli(
+      'exec',
+      'shop:look',
+      '--',
+      'sh',
+      '-c',
+      'test -e /app/ops/up.sh && ! test -e /app/hacked && echo whole',
+    );
     return reachedIf(!seen.stdout.includes('whole'), `${forked.stderr}${seen.stdout}${seen.stderr}`);
   },
 });
@@ -211,7 +259,8 @@ attack({
   async walled() {
     const other = await enrolled.terminal(false);
     const said: string[] = [];
-    for (let guess = 100_000; guess < 100_008; guess += 1) said.push((await other.bulkhead(`sign-in --code ${guess} --json`)).stdout);
+    for (let guess = 100_000; guess < 100_008; guess += 1)
+      said.push((await other.bulkhead(`sign-in --code ${guess} --json`)).stdout);
     await other.leave();
     return reachedIf(!said.at(-1)?.includes('too-many'), said.at(-1));
   },

@@ -19,8 +19,12 @@ export const OTHER = { name: 'games', uid: 5 } as const;
 /** Enrols that user, by the person of the stage. */
 export async function enrol(stage: Stage): Promise<Enrolled> {
   const { machine, person } = stage;
-  const [answer = ''] = await askAs(person, machine, [ask('machine.init', { person: OTHER.name }, { code: await machine.code() })]);
-  const { result } = JSON.parse(answer.slice(answer.indexOf('\r\n\r\n')).trim().split('\n').at(-1) ?? '') as { result: { uri: string; recovery: string[] } };
+  const [answer = ''] = await askAs(person, machine, [
+    ask('machine.init', { person: OTHER.name }, { code: await machine.code() }),
+  ]);
+  const { result } = JSON.parse(answer.slice(answer.indexOf('\r\n\r\n')).trim().split('\n').at(-1) ?? '') as {
+    result: { uri: string; recovery: string[] };
+  };
   const totp = URI.parse(result.uri) as TOTP;
   let last = 0;
   const code = async (): Promise<string> => {
@@ -37,7 +41,8 @@ export async function enrol(stage: Stage): Promise<Enrolled> {
   if (codeIn(confirmed) !== 'result') throw new Error(`not enrolled: ${confirmed}`);
   const env = { PATH: '/usr/bin:/bin', BULKHEAD_INSTANCE: machine.instance, NO_COLOR: '1', LANG: 'C.UTF-8' };
   return {
-    uid: OTHER.uid, code,
+    uid: OTHER.uid,
+    code,
     async terminal(signedIn) {
       const shell = await openShell(env, code, OTHER.uid);
       const signed = signedIn ? await shell.bulkhead(`sign-in --code ${await code()}`) : undefined;

@@ -20,7 +20,8 @@ before(async () => {
   stage = await makeStage({ forks: ['fix'] });
   directory = await mkdtemp(path.join(os.tmpdir(), 'bulkhead-attack-'));
   await mkdir(path.join(directory, 'ops'));
-  for (const name of ['secret', 'ops/up.sh', 'bulkhead.yaml']) await writeFile(path.join(directory, name), `${MACHINE_SECRET}\n`, { mode: 0o600 });
+  for (const name of ['secret', 'ops/up.sh', 'bulkhead.yaml'])
+    await writeFile(path.join(directory, name), `${MACHINE_SECRET}\n`, { mode: 0o600 });
 });
 after(async () => {
   await stage?.remove();
@@ -28,7 +29,14 @@ after(async () => {
 });
 
 const plant = async (script: string): Promise<void> => {
-  const ran = await stage.agent('exec', 'shop:fix', '--', 'sh', '-c', `cd /app && rm -rf bulkhead.yaml ops && mkdir ops && ${script}`);
+  const ran = await stage.agent(
+    'exec',
+    'shop:fix',
+    '--',
+    'sh',
+    '-c',
+    `cd /app && rm -rf bulkhead.yaml ops && mkdir ops && ${script}`,
+  );
   assert.equal(ran.code, 0, ran.stderr);
 };
 /** What a careless root gets out of a file, within two seconds. */
@@ -50,23 +58,43 @@ async function byDaemon(): Promise<Outcome> {
 /** In place of the file, or of a hook; `file`: what the careless root opens. */
 const PLANTED: Record<string, { file: string; script: () => string; refused?: RegExp }> = {
   'a symlink to a file of the machine': {
-    file: 'bulkhead.yaml', script: () => `ln -s ${directory}/secret bulkhead.yaml`, refused: /symlink/,
+    file: 'bulkhead.yaml',
+    script: () => `ln -s ${directory}/secret bulkhead.yaml`,
+    refused: /symlink/,
   },
-  'a FIFO that nobody writes to': { file: 'bulkhead.yaml', script: () => 'mkfifo bulkhead.yaml', refused: /not a regular file/ },
-  'a file of a gibibyte that holds nothing': { file: 'bulkhead.yaml', script: () => 'truncate -s 1G bulkhead.yaml', refused: /over the limit/ },
+  'a FIFO that nobody writes to': {
+    file: 'bulkhead.yaml',
+    script: () => 'mkfifo bulkhead.yaml',
+    refused: /not a regular file/,
+  },
+  'a file of a gibibyte that holds nothing': {
+    file: 'bulkhead.yaml',
+    script: () => 'truncate -s 1G bulkhead.yaml',
+    refused: /over the limit/,
+  },
   'a hook that is a symlink': {
-    file: 'ops/up.sh', script: () => `echo 'hooks: { up: ./ops/up.sh }' > bulkhead.yaml; ln -s ${directory}/secret ops/up.sh`, refused: /symlink/,
+    file: 'ops/up.sh',
+    script: () => `echo 'hooks: { up: ./ops/up.sh }' > bulkhead.yaml; ln -s ${directory}/secret ops/up.sh`,
+    refused: /symlink/,
   },
   'a hook below a symlink': {
-    file: 'ops/up.sh', script: () => `echo 'hooks: { up: ./ops/up.sh }' > bulkhead.yaml; rmdir ops; ln -s ${directory}/ops ops`, refused: /does not exist/,
+    file: 'ops/up.sh',
+    script: () => `echo 'hooks: { up: ./ops/up.sh }' > bulkhead.yaml; rmdir ops; ln -s ${directory}/ops ops`,
+    refused: /does not exist/,
   },
   'a hook that is a FIFO': {
-    file: 'ops/up.sh', script: () => `echo 'hooks: { up: ./ops/up.sh }' > bulkhead.yaml; mkfifo ops/up.sh`, refused: /not a regular file/,
+    file: 'ops/up.sh',
+    script: () => `echo 'hooks: { up: ./ops/up.sh }' > bulkhead.yaml; mkfifo ops/up.sh`,
+    refused: /not a regular file/,
   },
   'a hook that leaves the app by ../': {
-    file: `..${'/..'.repeat(8)}/tmp/x`, script: () => `echo 'hooks: { up: ../../../../../../../../..${directory}/secret }' > bulkhead.yaml`,
+    file: `..${'/..'.repeat(8)}/tmp/x`,
+    script: () => `echo 'hooks: { up: ../../../../../../../../..${directory}/secret }' > bulkhead.yaml`,
   },
-  'a hook by its absolute name': { file: '', script: () => `echo 'hooks: { up: ${directory}/secret }' > bulkhead.yaml` },
+  'a hook by its absolute name': {
+    file: '',
+    script: () => `echo 'hooks: { up: ${directory}/secret }' > bulkhead.yaml`,
+  },
 };
 for (const [name, { file, script, refused }] of Object.entries(PLANTED))
   attack({
@@ -76,15 +104,21 @@ for (const [name, { file, script, refused }] of Object.entries(PLANTED))
       await plant(script());
       if (refused !== undefined) return carelessly(file);
       // As a careless root joins the path that the file gives to that of the app.
-      const named = /up: (\S+)/.exec(await readFile(path.join(await stage.volume('shop:fix'), 'bulkhead.yaml'), 'utf8'))?.[1] ?? '';
-      const ran = await run('cat', [named.startsWith('/') ? named : path.join(await stage.volume('shop:fix'), '../../../../..', named)]);
+      const named =
+        /up: (\S+)/.exec(await readFile(path.join(await stage.volume('shop:fix'), 'bulkhead.yaml'), 'utf8'))?.[1] ?? '';
+      const ran = await run('cat', [
+        named.startsWith('/') ? named : path.join(await stage.volume('shop:fix'), '../../../../..', named),
+      ]);
       return reachedIf(ran.stdout.includes(MACHINE_SECRET), ran.stderr);
     },
     walled: byDaemon,
     ...(refused === undefined ? {} : { refused }),
   });
 
-const BOMB = `a: &a [x,x,x,x,x,x,x,x,x]\\n${'bcdefgh'.split('').map((name, at) => `${name}: &${name} [${`*${'abcdefgh'[at]},`.repeat(9)}x]`).join('\\n')}\\n`;
+const BOMB = `a: &a [x,x,x,x,x,x,x,x,x]\\n${'bcdefgh'
+  .split('')
+  .map((name, at) => `${name}: &${name} [${`*${'abcdefgh'[at]},`.repeat(9)}x]`)
+  .join('\\n')}\\n`;
 const MALICIOUS: Record<string, string> = {
   'a document that grows a millionfold by its aliases': `printf '${BOMB}' > bulkhead.yaml`,
   'ten thousand brackets': `python3 -c "print('['*10000)" > bulkhead.yaml`,
@@ -103,7 +137,13 @@ for (const [name, script] of Object.entries(MALICIOUS))
 
 test('a file that changes into a FIFO and back while it is read never holds the daemon', async () => {
   await plant(`echo 'start: manual' > plain; mkfifo pipe; ln -s ${directory}/secret link; cp plain bulkhead.yaml`);
-  const swapping = stage.agent('exec', 'shop:fix', '--', 'python3', '-c', `
+  const swapping = stage.agent(
+    'exec',
+    'shop:fix',
+    '--',
+    'python3',
+    '-c',
+    `
 import os, time
 end = time.time() + 4
 while time.time() < end:
@@ -111,7 +151,8 @@ while time.time() < end:
         try: os.link(name, 'next', follow_symlinks=False)
         except FileExistsError: pass
         os.rename('next', 'bulkhead.yaml')
-`.trim());
+`.trim(),
+  );
   for (let round = 0; round < 8; round += 1) {
     const outcome = await byDaemon();
     assert.notEqual(outcome, 'reached');
@@ -121,14 +162,19 @@ while time.time() < end:
 
 /** The content that a fork brings must never be what counts, or what runs. */
 const EVIL = 'echo evil > /app/evil; exec sleep 100';
-const evilFile = 'start: always\nhooks: { up: ./ops/up.sh }\nports: ["18080:80"]\npaths: [/opt]\nlimits: { memory: 64GiB }\nfork: { egress: any, limits: { memory: 64GiB, disk: 900GiB } }\n';
-const ran = async (ref: string): Promise<boolean> => (await readFile(path.join(await stage.volume(ref), 'evil'), 'utf8').catch(() => '')) !== '';
+const evilFile =
+  'start: always\nhooks: { up: ./ops/up.sh }\nports: ["18080:80"]\npaths: [/opt]\nlimits: { memory: 64GiB }\nfork: { egress: any, limits: { memory: 64GiB, disk: 900GiB } }\n';
+const ran = async (ref: string): Promise<boolean> =>
+  (await readFile(path.join(await stage.volume(ref), 'evil'), 'utf8').catch(() => '')) !== '';
 const must = async (...words: string[]): Promise<string> => {
   const done = await stage.agent(...words);
   assert.equal(done.code, 0, `${words.join(' ')}: ${done.stdout}${done.stderr}${stage.machine.log()}`);
   return done.stdout;
 };
-const edit = (): Promise<void> => plant(`printf '${evilFile.replaceAll('\n', '\\n')}' > bulkhead.yaml; printf '#!/bin/sh\\n${EVIL}\\n' > ops/up.sh; chmod 755 ops/up.sh; cp ops/up.sh ops/../up; rm -f evil`);
+const edit = (): Promise<void> =>
+  plant(
+    `printf '${evilFile.replaceAll('\n', '\\n')}' > bulkhead.yaml; printf '#!/bin/sh\\n${EVIL}\\n' > ops/up.sh; chmod 755 ops/up.sh; cp ops/up.sh ops/../up; rm -f evil`,
+  );
 
 /** Each brings the edited file as near to counting as its owner can. */
 const BRINGING: Record<string, () => Promise<string>> = {
@@ -151,7 +197,10 @@ const BRINGING: Record<string, () => Promise<string>> = {
     return 'shop:fix';
   },
   'and asks for it to be accepted': async () => {
-    const asked = [await stage.agent('config', 'accept', 'shop:fix', '--code', '123456'), await stage.agent('config', 'accept', 'shop', '--code', '123456')];
+    const asked = [
+      await stage.agent('config', 'accept', 'shop:fix', '--code', '123456'),
+      await stage.agent('config', 'accept', 'shop', '--code', '123456'),
+    ];
     assert.ok(asked.every(({ code }) => code !== 0));
     await must('restart', 'shop:fix');
     return 'shop:fix';
@@ -206,9 +255,13 @@ attack({
   weakened: consented,
   async walled() {
     const { person, machine } = stage;
-    const shown = JSON.parse((await person.bulkhead('config diff shop --json')).stdout.trim().split('\n').at(-1) ?? '') as { result: { hash: string } };
+    const shown = JSON.parse(
+      (await person.bulkhead('config diff shop --json')).stdout.trim().split('\n').at(-1) ?? '',
+    ) as { result: { hash: string } };
     await person.bulkhead(`exec shop -- sh -c 'echo "#!/bin/sh" > /app/ops/up.sh'`);
-    const accepted = await person.bulkhead(`config accept shop --hash ${shown.result.hash} --code ${await machine.code()}`);
+    const accepted = await person.bulkhead(
+      `config accept shop --hash ${shown.result.hash} --code ${await machine.code()}`,
+    );
     return reachedIf(accepted.code === 0, accepted.stderr);
   },
   refused: /has changed since/,
@@ -219,8 +272,15 @@ let consent: Promise<Outcome> | undefined;
 function consented(): Promise<Outcome> {
   return (consent ??= (async () => {
     const { person, machine } = stage;
-    const tree = await makeTree({ 'bulkhead.yaml': 'hooks: { up: ./ops/up.sh }\n', 'ops/up.sh': `#!/bin/sh\n${EVIL}\n` });
-    for (const line of [`create toy --from ${tree} </dev/null`, `config accept toy --code ${await machine.code()}`, 'up toy'])
+    const tree = await makeTree({
+      'bulkhead.yaml': 'hooks: { up: ./ops/up.sh }\n',
+      'ops/up.sh': `#!/bin/sh\n${EVIL}\n`,
+    });
+    for (const line of [
+      `create toy --from ${tree} </dev/null`,
+      `config accept toy --code ${await machine.code()}`,
+      'up toy',
+    ])
       assert.equal((await person.run(`${BULKHEAD} ${line}`)).code, 0, `${line}: ${machine.log()}`);
     await rm(tree, { recursive: true });
     await new Promise((resolve) => setTimeout(resolve, 300));

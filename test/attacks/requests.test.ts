@@ -58,16 +58,31 @@ const FOREIGN: readonly Forbidden[] = FORBIDDEN.filter(({ input }) => 'ref' in i
 
 /** What everyone on the machine may ask. */
 const OPEN: readonly OperationName[] = [
-  'machine.doctor', 'machine.status', 'app.list', 'cell.processes', 'point.list', 'trash.list', 'config.show',
-  'caller.show', 'caller.sign-out', 'policy.show', 'audit.log', 'audit.tail', 'audit.verify',
+  'machine.doctor',
+  'machine.status',
+  'app.list',
+  'cell.processes',
+  'point.list',
+  'trash.list',
+  'config.show',
+  'caller.show',
+  'caller.sign-out',
+  'policy.show',
+  'audit.log',
+  'audit.tail',
+  'audit.verify',
 ];
 
 test('every operation is tried here, or open to all', () => {
   const named = new Set<string>([...FORBIDDEN.map(({ operation }) => operation), ...OPEN]);
-  assert.deepEqual(Object.keys(OPERATIONS).filter((name) => !named.has(name)), []);
+  assert.deepEqual(
+    Object.keys(OPERATIONS).filter((name) => !named.has(name)),
+    [],
+  );
 });
 
-const allowed = (answer: string | undefined): Outcome => reachedIf(!['refused', 'not-found'].includes(codeIn(answer ?? '')), answer);
+const allowed = (answer: string | undefined): Outcome =>
+  reachedIf(!['refused', 'not-found'].includes(codeIn(answer ?? '')), answer);
 /** A session that is not there is not found, once one is allowed to look. */
 const past = (answer: string | undefined): Outcome => reachedIf(codeIn(answer ?? '') !== 'refused', answer);
 
@@ -81,7 +96,14 @@ const once = <T>(make: () => Promise<T>): (() => Promise<T>) => {
 const byPerson = once(() => askAs(stage.person, stage.machine, asks(all, true)));
 const byStranger = once(() => askFrom(stage.machine.paths.socket, asks(all, false), { uid: STRANGER }));
 const inCell = (list: readonly Ask[]): Promise<string[]> =>
-  askFrom('/run/bulkhead/cell.sock', list, { in: [['mnt', cell], ['pid', cell], ['user', cell]], uid: 1000 });
+  askFrom('/run/bulkhead/cell.sock', list, {
+    in: [
+      ['mnt', cell],
+      ['pid', cell],
+      ['user', cell],
+    ],
+    uid: 1000,
+  });
 /** Its own fork a cell may change: that is no attack. */
 const foreign = FORBIDDEN.filter(({ input }) => !('ref' in input && input.ref === 'shop:fix'));
 const byCell = once(() => inCell(asks(foreign, false)));
@@ -113,28 +135,54 @@ attack({
     return reachedIf(answer.includes('"shop"'), answer);
   },
   async walled() {
-    const answers = await inCell([ask('app.list', {}), ask('app.list', { ref: 'shop' }), ask('trash.list', {}), ask('audit.log', {}), ask('machine.doctor', {})]);
-    return reachedIf(answers.some((answer) => /"ref":"shop"|shop:gone|"caller":/.test(answer)), 'itself alone');
+    const answers = await inCell([
+      ask('app.list', {}),
+      ask('app.list', { ref: 'shop' }),
+      ask('trash.list', {}),
+      ask('audit.log', {}),
+      ask('machine.doctor', {}),
+    ]);
+    return reachedIf(
+      answers.some((answer) => /"ref":"shop"|shop:gone|"caller":/.test(answer)),
+      'itself alone',
+    );
   },
 });
 
 attack({
   name: 'an audit log that names the doings of others',
   without: 'the question who asks',
-  weakened: async () => reachedIf((await askAs(stage.person, stage.machine, [ask('audit.log', { lines: 500 })])).join('').includes('"uid":0'), 'nothing'),
-  walled: async () => reachedIf((await askFrom(stage.machine.paths.socket, [ask('audit.log', { lines: 500 })], { uid: STRANGER })).join('').includes('"uid":0'), 'its own alone'),
+  weakened: async () =>
+    reachedIf(
+      (await askAs(stage.person, stage.machine, [ask('audit.log', { lines: 500 })])).join('').includes('"uid":0'),
+      'nothing',
+    ),
+  walled: async () =>
+    reachedIf(
+      (await askFrom(stage.machine.paths.socket, [ask('audit.log', { lines: 500 })], { uid: STRANGER }))
+        .join('')
+        .includes('"uid":0'),
+      'its own alone',
+    ),
 });
 
 attack({
   name: 'more forks than the quota, by many names and from the trash',
   without: 'a quota: the person',
   async weakened() {
-    const made = await askAs(stage.person, stage.machine, [ask('fork.create', { ref: 'shop:q-person' }), ask('volume.remove', { ref: 'shop:q-person' })]);
-    return reachedIf(made.every((answer) => codeIn(answer) === 'result'), made);
+    const made = await askAs(stage.person, stage.machine, [
+      ask('fork.create', { ref: 'shop:q-person' }),
+      ask('volume.remove', { ref: 'shop:q-person' }),
+    ]);
+    return reachedIf(
+      made.every((answer) => codeIn(answer) === 'result'),
+      made,
+    );
   },
   async walled() {
     const tags = Array.from({ length: 12 }, (_, at) => `shop:q${at}`);
-    const stranger = (list: readonly Ask[]): Promise<string[]> => askFrom(stage.machine.paths.socket, list, { uid: STRANGER });
+    const stranger = (list: readonly Ask[]): Promise<string[]> =>
+      askFrom(stage.machine.paths.socket, list, { uid: STRANGER });
     await stranger([ask('fork.create', { ref: 'shop:q-old' }), ask('volume.remove', { ref: 'shop:q-old' })]);
     const made = await stranger(tags.map((ref) => ask('fork.create', { ref })));
     const back = await stranger([ask('trash.restore', { name: 'shop:q-old' })]);
@@ -149,14 +197,31 @@ attack({
   without: 'a quota: the person',
   async weakened() {
     const names = Array.from({ length: 11 }, (_, at) => `shop:p${at}`);
-    const made = await askAs(stage.person, stage.machine, names.map((ref) => ask('fork.create', { ref })));
-    await askAs(stage.person, stage.machine, names.map((ref) => ask('volume.remove', { ref })));
-    return reachedIf(made.every((answer) => codeIn(answer) === 'result'), made);
+    const made = await askAs(
+      stage.person,
+      stage.machine,
+      names.map((ref) => ask('fork.create', { ref })),
+    );
+    await askAs(
+      stage.person,
+      stage.machine,
+      names.map((ref) => ask('volume.remove', { ref })),
+    );
+    return reachedIf(
+      made.every((answer) => codeIn(answer) === 'result'),
+      made,
+    );
   },
   async walled() {
-    const each = Array.from({ length: 16 }, (_, at) => askFrom(stage.machine.paths.socket, [ask('fork.create', { ref: `shop:m${at}` })], { uid: STRANGER }));
+    const each = Array.from({ length: 16 }, (_, at) =>
+      askFrom(stage.machine.paths.socket, [ask('fork.create', { ref: `shop:m${at}` })], { uid: STRANGER }),
+    );
     const got = (await Promise.all(each)).filter(([answer = '']) => codeIn(answer) === 'result').length;
-    await askFrom(stage.machine.paths.socket, Array.from({ length: 16 }, (_, at) => ask('volume.remove', { ref: `shop:m${at}` })), { uid: STRANGER });
+    await askFrom(
+      stage.machine.paths.socket,
+      Array.from({ length: 16 }, (_, at) => ask('volume.remove', { ref: `shop:m${at}` })),
+      { uid: STRANGER },
+    );
     return reachedIf(got > 10, `${got} forks`);
   },
 });

@@ -45,7 +45,13 @@ async function carelessly(members: readonly Member[]): Promise<string> {
   await rm(path.dirname(into), { recursive: true, force: true });
   await mkdir(into, { recursive: true });
   await writeFile(file, craft(members));
-  await run('tar', ['--extract', '--absolute-names', `--file=${file}`, `--directory=${into}`, '--preserve-permissions']);
+  await run('tar', [
+    '--extract',
+    '--absolute-names',
+    `--file=${file}`,
+    `--directory=${into}`,
+    '--preserve-permissions',
+  ]);
   return into;
 }
 
@@ -56,7 +62,12 @@ async function upload(archive: Uint8Array): Promise<{ answer: string; at: string
   const file = path.join(directory, 'upload.tar');
   await writeFile(file, archive);
   const began = performance.now();
-  const [answer = ''] = await askAs(stage.person, stage.machine, [ask('app.create', { name: `a${count}`, from: 'x' }, { upload: file })], 40);
+  const [answer = ''] = await askAs(
+    stage.person,
+    stage.machine,
+    [ask('app.create', { name: `a${count}`, from: 'x' }, { upload: file })],
+    40,
+  );
   const ms = performance.now() - began;
   if (codeIn(answer) === 'result') return { answer, at: await stage.volume(`a${count}`), ms };
   await leftNothing(`a${count}`);
@@ -67,14 +78,23 @@ async function leftNothing(name: string): Promise<void> {
   const { volumes } = await stage.machine.json<{ volumes: { ref: string; id: string }[] }>('ls');
   assert.ok(!volumes.some(({ ref }) => ref === name), `${name} is there`);
   const known = new Set(volumes.map(({ id }) => id));
-  assert.deepEqual((await readdir(path.join(stage.machine.paths.pool, 'live'))).filter((id) => !known.has(id)), []);
+  assert.deepEqual(
+    (await readdir(path.join(stage.machine.paths.pool, 'live'))).filter((id) => !known.has(id)),
+    [],
+  );
 }
 
 /** Archives that try to reach a place outside of where they are unpacked. */
 const ESCAPES: Record<string, () => Member[]> = {
   'an absolute name': () => [{ name: `${outside}/new`, content: 'x' }],
-  'names with ../': () => [{ name: '../outside-app', content: 'x' }, { name: `${'../'.repeat(12)}${outside.slice(1)}/new`, content: 'x' }],
-  'a symlink, then a file through it': () => [{ name: 'way', type: '2', link: outside }, { name: 'way/new', content: 'x' }],
+  'names with ../': () => [
+    { name: '../outside-app', content: 'x' },
+    { name: `${'../'.repeat(12)}${outside.slice(1)}/new`, content: 'x' },
+  ],
+  'a symlink, then a file through it': () => [
+    { name: 'way', type: '2', link: outside },
+    { name: 'way/new', content: 'x' },
+  ],
   'a symlink of many ../, then a file through it': () => [
     { name: 'way', type: '2', link: `${'../'.repeat(12)}${outside.slice(1)}` },
     { name: 'way/new', content: 'x' },
@@ -103,7 +123,10 @@ const ESCAPES: Record<string, () => Member[]> = {
   'a name that a pax header gives': () => {
     const record = ` path=${outside}/new\n`;
     const length = record.length + String(record.length + 2).length;
-    return [{ name: 'pax', type: 'x', content: `${length}${record}` }, { name: 'short', content: 'x' }];
+    return [
+      { name: 'pax', type: 'x', content: `${length}${record}` },
+      { name: 'short', content: 'x' },
+    ];
   },
 };
 for (const [name, members] of Object.entries(ESCAPES))
@@ -129,20 +152,30 @@ const isDevice = async (at: string | undefined): Promise<Outcome> => {
   const found = at === undefined ? undefined : await stat(path.join(at, 'disk')).catch(() => undefined);
   return reachedIf(found?.isBlockDevice() === true || found?.isCharacterDevice() === true, 'no device');
 };
-for (const [name, type] of [['a disk', '4'], ['a character device', '3']] as const)
+for (const [name, type] of [
+  ['a disk', '4'],
+  ['a character device', '3'],
+] as const)
   attack({
     name: `an archive with ${name}`,
     without: 'unpacking in the cell',
     weakened: async () => isDevice(await carelessly([{ name: 'disk', type, device: await numbers(), mode: 0o666 }])),
-    walled: async () => isDevice((await upload(craft([{ name: 'disk', type, device: await numbers(), mode: 0o666 }]))).at),
+    walled: async () =>
+      isDevice((await upload(craft([{ name: 'disk', type, device: await numbers(), mode: 0o666 }]))).at),
   });
 
 attack({
-  name: "an archive with a set-user-id program, run by another user of the machine",
+  name: 'an archive with a set-user-id program, run by another user of the machine',
   without: "the pool's nosuid and its closed directory",
   async weakened() {
     const into = await carelessly([{ name: 'id', content: '', mode: 0o4755 }]);
-    await run('sh', ['-c', 'cat /usr/bin/id > "$1/id"; chmod 4755 "$1/id"; chmod 755 "$2" "$2/careless"', 'sh', into, directory]);
+    await run('sh', [
+      '-c',
+      'cat /usr/bin/id > "$1/id"; chmod 4755 "$1/id"; chmod 755 "$2" "$2/careless"',
+      'sh',
+      into,
+      directory,
+    ]);
     return setUser(path.join(into, 'id'));
   },
   async walled() {
@@ -152,7 +185,12 @@ attack({
     await run('chmod', ['4755', path.join(at, 'id')]);
     const closed = await setUser(path.join(at, 'id'));
     // Though the directory above were open, the mount says no as well: tried by root, who comes in, as another user.
-    const through = await run('sh', ['-c', 'cd "$1" && exec setpriv --reuid=61234 --regid=61234 --clear-groups ./id -u', 'sh', at]);
+    const through = await run('sh', [
+      '-c',
+      'cd "$1" && exec setpriv --reuid=61234 --regid=61234 --clear-groups ./id -u',
+      'sh',
+      at,
+    ]);
     return closed === REACHED ? closed : reachedIf(through.stdout.trim() === '0', through.stdout + through.stderr);
   },
 });
@@ -169,7 +207,14 @@ const BROKEN: Record<string, () => Buffer> = {
   'a broken checksum': () => Buffer.concat([Buffer.from('y'), whole().subarray(1)]),
   'an end in the middle of a file': () => whole().subarray(0, 1200),
   'a size of eight exbibytes': () => craft([{ name: 'huge', size: '777777777777', content: 'x' }]),
-  'a size that is negative': () => craft([{ name: 'negative', size: '\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff', content: 'x' }]),
+  'a size that is negative': () =>
+    craft([
+      {
+        name: 'negative',
+        size: '\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff',
+        content: 'x',
+      },
+    ]),
 };
 for (const [name, archive] of Object.entries(BROKEN))
   test(`an upload that is ${name} is refused, and leaves nothing`, async () => {
@@ -192,7 +237,12 @@ test('an archive of many thousand empty files is taken or refused, and the daemo
 });
 
 test('names that would move a cursor are shown escaped', async () => {
-  const { answer } = await upload(craft([{ name: 'good', content: 'x' }, { name: '\u001b]0;owned\u0007', type: '4', device: [7, 0] }]));
+  const { answer } = await upload(
+    craft([
+      { name: 'good', content: 'x' },
+      { name: '\u001b]0;owned\u0007', type: '4', device: [7, 0] },
+    ]),
+  );
   assert.ok(!answer.slice(answer.indexOf('\r\n\r\n')).includes('\u001b'), answer);
 });
 
