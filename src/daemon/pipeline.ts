@@ -8,7 +8,7 @@ import type { Plan } from '../core/steps.ts';
 import type { Channel } from './cell-sockets.ts';
 import type { Handlers, Request } from './handler.ts';
 import type { Parts } from './parts.ts';
-import { toBody } from './server.ts';
+import { toBody } from './error-body.ts';
 import type { ServerStream } from './stream.ts';
 import { targetOf, type Target } from './target.ts';
 

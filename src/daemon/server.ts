@@ -10,6 +10,7 @@ import { PROTOCOL } from '../contract/protocol.ts';
 import type { Operation } from '../contract/operation.ts';
 import type { Channel, Listen } from './cell-sockets.ts';
 import { createLimiter, type Limiter } from './limits.ts';
+import { toBody } from './error-body.ts';
 import { createServerStream } from './stream.ts';
 import type { Pipeline } from './pipeline.ts';
 
@@ -174,16 +175,6 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
 }
 
 const tooLarge = (): AppError => new AppError('too-large', `The request is over the limit of ${BODY_LIMIT >> 10} KiB`);
-
-/** Any error as it is sent: what is not ours says no more than that something broke. */
-export function toBody(error: unknown): ErrorBody {
-  if (error instanceof AppError) return error.body();
-  return {
-    code: 'failed',
-    message: 'Something went wrong in the daemon; its log has the details',
-    next: ['bulkhead status'],
-  };
-}
 
 interface Reply {
   event: (event: AnswerEvent) => void;
