@@ -1,5 +1,6 @@
 import type { AuditRecord } from '../contract/authority.ts';
 import { escapeText } from '../contract/names.ts';
+import { commandOf } from './spec.ts';
 import { lookOf, type Look, type Run } from './context.ts';
 import { shown } from './perform.ts';
 import { follow } from './follow.ts';
@@ -13,19 +14,22 @@ export const log = shown('audit.log', ({ records }, look) =>
 );
 
 const HEAD = ['at', 'who', 'asked', 'of', 'came of it'];
+/** For records that come one by one: what most of them need. */
+const LEAST = [19, 24, 9, 12];
 
 function recordLines(records: readonly AuditRecord[], look: Look, head?: readonly string[]): string[] {
   const rows = records.map((record) => [
     stamp(record.at),
     whoOf(record),
-    record.operation,
+    commandOf(record.operation),
     record.target ?? '–',
     {
       text: outcomeOf(record, look),
       paint: record.outcome === 'refused' || record.outcome === 'failed' ? look.paint.bad : (text: string) => text,
     },
   ]);
-  return table(rows, { paintHead: look.paint.dim, width: look.width, ...(head === undefined ? {} : { head }) });
+  const one = head === undefined ? { least: LEAST } : { head };
+  return table(rows, { paintHead: look.paint.dim, width: look.width, ...one });
 }
 
 const whoOf = ({ caller }: AuditRecord): string =>

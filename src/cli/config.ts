@@ -4,6 +4,7 @@ import type { Output } from '../contract/operations.ts';
 import type { Context, Look, Run } from './context.ts';
 import { answer, perform, shown } from './perform.ts';
 import { when } from './terminal/times.ts';
+import { valueText } from './value.ts';
 
 type Changes = Output<'config.diff'>['changes'];
 
@@ -43,16 +44,16 @@ export function changeLines(changes: Changes, { paint }: Pick<Look, 'paint'>): s
     escapeText(key.replace(/^content\./, 'what runs as hook ')),
     ...(isText(accepted) || isText(proposed)
       ? contentLines(accepted, proposed, paint)
-      : valueLines(accepted, proposed, paint)),
+      : valueLines(key, accepted, proposed, paint)),
   ]);
 }
 
 type Paint = Look['paint'];
 
-function valueLines(accepted: unknown, proposed: unknown, paint: Paint): string[] {
+function valueLines(key: string, accepted: unknown, proposed: unknown, paint: Paint): string[] {
   return [
-    ...(isNothing(accepted) ? [] : [paint.bad(`  - ${value(accepted)}`)]),
-    ...(isNothing(proposed) ? [] : [paint.good(`  + ${value(proposed)}`)]),
+    ...(isNothing(accepted) ? [] : [paint.bad(`  - ${valueText(key, accepted)}`)]),
+    ...(isNothing(proposed) ? [] : [paint.good(`  + ${valueText(key, proposed)}`)]),
   ];
 }
 
@@ -73,14 +74,13 @@ function contentLines(accepted: unknown, proposed: unknown, paint: Paint): strin
 const isText = (part: unknown): boolean => typeof part === 'string' && part.includes('\n');
 
 const isNothing = (part: unknown): boolean => part === null || part === undefined;
-const value = (part: unknown): string => escapeText(typeof part === 'string' ? part : JSON.stringify(part));
 
 /** An accepted file as it would be written, in YAML's own JSON subset for the leaves. */
 function yamlLines(file: unknown, indent = ''): string[] {
-  if (typeof file !== 'object' || file === null || Array.isArray(file)) return [indent + value(file)];
+  if (typeof file !== 'object' || file === null || Array.isArray(file)) return [indent + valueText('', file)];
   return Object.entries(file).flatMap(([key, part]) => {
     const inner = typeof part === 'object' && part !== null && !Array.isArray(part) && Object.keys(part).length > 0;
     const name = `${indent}${escapeText(key)}:`;
-    return inner ? [name, ...yamlLines(part, `${indent}  `)] : [`${name} ${value(part)}`];
+    return inner ? [name, ...yamlLines(part, `${indent}  `)] : [`${name} ${valueText(key, part)}`];
   });
 }

@@ -14,6 +14,8 @@ import { count, wrap } from './terminal/text.ts';
 type Made = Output<'app.create'>;
 
 const READ = 'client.read';
+/** Of making an app, whoever waits wants to know what was read; the rest is said when it takes long. */
+const NOT_READ = /^(?!client\.read$)/;
 /** Paths that a plan lists; `-v` lists them all. */
 const LISTED = 10;
 
@@ -55,7 +57,7 @@ interface Source {
 
 async function upload(context: Context, input: Input<'app.create'>, flags: Flags, source: Source): Promise<Made> {
   const { client, terminal } = context;
-  const progress = createProgress(terminal, flags.json ? 'json' : 'lines', flags.verbose);
+  const progress = createProgress(terminal, flags.json ? 'json' : 'lines', flags.verbose, NOT_READ);
   try {
     const keep = source.reader.uid === 0 ? { owners: true } : {};
     const stream = await client.stream(

@@ -6,6 +6,7 @@ import { formatBytes } from '../contract/units.ts';
 import type { Context, Run } from './context.ts';
 import { perform } from './perform.ts';
 import { askCode, canAsk } from './terminal/prompt.ts';
+import type { Terminal } from './terminal/terminal.ts';
 
 type Made = Output<'machine.init'>;
 
@@ -41,7 +42,7 @@ const enrolled = ({ terminal }: Context, person: string): string[] => [
 /** Shows the secret to the phone, and takes its first code back. The daemon counts wrong ones as well. */
 async function enrol(context: Context, made: Made): Promise<void> {
   const { terminal } = context;
-  terminal.print(scanLines(made));
+  terminal.print(scanLines(made, terminal));
   if (!canAsk(terminal)) {
     terminal.print([
       ...recoveryLines(made),
@@ -55,7 +56,7 @@ async function enrol(context: Context, made: Made): Promise<void> {
   terminal.print([...enrolled(context, person), ...recoveryLines(made), ...NEXT]);
 }
 
-function scanLines({ pool, uri }: Made): string[] {
+function scanLines({ pool, uri }: Made, { paint }: Terminal): string[] {
   const secret = new URL(uri).searchParams.get('secret') ?? '';
   return [
     `  pool    ${formatBytes(pool.size)}, ${formatBytes(pool.free)} free`,
@@ -63,7 +64,9 @@ function scanLines({ pool, uri }: Made): string[] {
     '',
     'Scan this with the authenticator on your phone. Changes to production will ask for its code.',
     '',
-    ...renderUnicodeCompact(uri, { border: 2 }).split('\n'),
+    ...renderUnicodeCompact(uri, { border: 2 })
+      .split('\n')
+      .map((line) => paint.onBlack(line)),
     `  or type it: ${secret.replaceAll(/(.{4})(?=.)/g, '$1 ')}`,
     '',
   ];

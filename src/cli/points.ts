@@ -2,6 +2,7 @@ import { escapeText } from '../contract/names.ts';
 import type { Output } from '../contract/operations.ts';
 import { formatSeconds } from '../contract/units.ts';
 import type { Look } from './context.ts';
+import { commandOf } from './spec.ts';
 import { shown } from './perform.ts';
 import { table } from './terminal/table.ts';
 
@@ -15,7 +16,7 @@ function lines({ points }: Output<'point.list'>, look: Look): string[] {
     formatSeconds((look.now - Date.parse(point.created)) / 1000),
     point.after.length === 0
       ? 'nothing since'
-      : point.after.map((one) => `${one.operation} by ${one.caller}`).join(', '),
+      : point.after.map((one) => `${commandOf(one.operation)} by ${one.caller}`).join(', '),
   ]);
   const [newest] = points;
   const app = newest?.name.split('@')[0] ?? 'APP';

@@ -1,11 +1,11 @@
 import { AppError } from '../contract/errors.ts';
 import { escapeText } from '../contract/names.ts';
 import type { Output } from '../contract/operations.ts';
-import { formatBytes, formatSeconds } from '../contract/units.ts';
 import type { Context, Flags } from './context.ts';
 import { perform } from './perform.ts';
 import { canAsk } from './terminal/prompt.ts';
 import { wrap } from './terminal/text.ts';
+import { valueText } from './value.ts';
 
 type Changes = Output<'config.diff'>['changes'];
 
@@ -60,16 +60,9 @@ export function asksFor(changes: Changes): string {
     ...paths,
     ...egress,
     ...(all.length === 0 ? [] : [`hooks ${all.join(', ')}`]),
-    ...[...asked].map(([key, value]) => `${key} ${plain(key, value)}`),
+    ...[...asked].map(([key, value]) => `${key} ${valueText(key, value)}`),
   ];
   return parts.length === 0 ? 'nothing beyond the defaults' : escapeText(parts.join('; '));
-}
-
-/** The file's own units: what was written as 2h is not shown as 7200. */
-function plain(key: string, value: unknown): string {
-  if (typeof value === 'number' && /memory|disk$/.test(key)) return formatBytes(value);
-  if (typeof value === 'number' && key.endsWith('ttl')) return formatSeconds(value);
-  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 const list = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : []);

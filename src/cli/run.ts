@@ -23,8 +23,8 @@ export async function run(words: readonly string[]): Promise<void> {
   process.exit(exit);
 }
 
-/** Runs one command line; returns its exit code. */
-async function execute(terminal: Terminal, written: readonly string[]): Promise<number> {
+/** Runs one command line on a terminal; returns its exit code. Never throws. */
+export async function execute(terminal: Terminal, written: readonly string[]): Promise<number> {
   const specs = allSpecs();
   const words = inPlace(written);
   const spec = specOf(specs, words);

@@ -1,6 +1,6 @@
 import type { Field, Fields } from '../contract/fields.ts';
 import type { Operation } from '../contract/operation.ts';
-import { OPERATIONS, type OperationName } from '../contract/operations.ts';
+import { isOperation, OPERATIONS, type OperationName } from '../contract/operations.ts';
 import { parseBytes, parseSeconds } from '../contract/units.ts';
 import type { Context, Flags } from './context.ts';
 
@@ -85,6 +85,11 @@ export function usageOf(spec: Spec): string {
   });
   const flags = flagsOf(spec).length > 0 ? ['[flags]'] : [];
   return ['bulkhead', ...spec.words, ...flags, ...places].join(' ');
+}
+
+/** What a person calls an operation: its command, where it has one. */
+export function commandOf(operation: string): string {
+  return (isOperation(operation) ? OPERATIONS[operation].command : '') || operation;
 }
 
 export const kebab = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);

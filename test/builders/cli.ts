@@ -4,6 +4,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { execute } from '../../src/cli/run.ts';
+import { createPaint } from '../../src/cli/terminal/paint.ts';
+import type { Terminal } from '../../src/cli/terminal/terminal.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -43,12 +46,50 @@ export async function bundleCli(): Promise<Cli> {
     platform: 'node',
     target: 'node24',
     format: 'cjs',
+    minifyWhitespace: true,
+    alias: { 'zod/mini': './src/cli/no-schemas.ts' },
     logLevel: 'warning',
   });
   return {
     file,
     run: (socket, args, options = {}) => run(file, socket, args, options),
     remove: () => rm(folder, { recursive: true }),
+  };
+}
+
+/** Runs one command line in this process, on no terminal: a tenth of the time, for what needs no process. */
+export async function runInside(socket: string, args: readonly string[]): Promise<Ran> {
+  const out: string[] = [];
+  const err: string[] = [];
+  const code = await execute(captured(socket, out, err), args);
+  return { code, stdout: out.join(''), stderr: err.join('') };
+}
+
+function captured(socket: string, out: string[], err: string[]): Terminal {
+  // Of a stream only what is used without a terminal is there.
+  const stream = (into: string[]) =>
+    ({
+      isTTY: false,
+      write: (text: string | Uint8Array) => (into.push(Buffer.from(text).toString()), true),
+    }) as unknown as NodeJS.WriteStream;
+  const [stdout, stderr] = [stream(out), stream(err)];
+  const print = (into: string[], lines: readonly string[]): void => {
+    for (const line of lines) into.push(`${line}\n`);
+  };
+  return {
+    stdin: { isTTY: false } as NodeJS.ReadStream,
+    stdout,
+    stderr,
+    env: { BULKHEAD_SOCKET: socket },
+    now: () => Date.now(),
+    paint: createPaint(stdout, {}),
+    paintError: createPaint(stderr, {}),
+    width: undefined,
+    widthError: undefined,
+    print: (lines) => print(out, lines),
+    say: (lines) => print(err, lines),
+    json: (value) => print(out, [JSON.stringify(value)]),
+    flush: async () => {},
   };
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { VolumeView } from '../../src/contract/app.ts';
 import { AppError } from '../../src/contract/errors.ts';
-import { bundleCli, type Cli } from '../builders/cli.ts';
+import { bundleCli, runInside, type Cli } from '../builders/cli.ts';
 import { startFakeDaemon, type Answers, type FakeDaemon } from '../builders/fake-daemon.ts';
 
 let cli: Cli;
@@ -149,7 +149,7 @@ before(async () => {
 });
 after(() => Promise.all([cli?.remove(), daemon?.remove()]));
 
-const run = (...args: string[]) => cli.run(daemon.socket, args);
+const run = (...args: string[]) => runInside(daemon.socket, args);
 
 test('ls is a tree, escaped, with what each holds', async () => {
   const { code, stdout } = await run('ls');
@@ -270,10 +270,10 @@ test('bulkhead alone says what is there and what one is likely to want', async (
 });
 
 test('no daemon: exit code 7, and how to start one', async () => {
-  const { code, stderr } = await cli.run('/nowhere.sock', ['ls']);
+  const { code, stderr } = await runInside('/nowhere.sock', ['ls']);
   assert.equal(code, 7);
   assert.match(stderr, /^No daemon answers on \/nowhere\.sock\.\n {2}sudo bulkhead daemon/);
-  assert.equal((await cli.run('/nowhere.sock', ['exec', 'shop', '--', 'ls'])).code, 125);
+  assert.equal((await runInside('/nowhere.sock', ['exec', 'shop', '--', 'ls'])).code, 125);
 });
 
 test('what is asked wrongly: exit code 2, 125 for exec; what is not built says so', async () => {
@@ -319,21 +319,6 @@ test('a terminal has colours, unless NO_COLOR is set', async () => {
   const shown = await cli.run(daemon.socket, ['ls'], { terminal: [], env: { NO_COLOR: '' } });
   assert.match(shown.stdout, /\u001b\[32mup/);
   assert.doesNotMatch((await cli.run(daemon.socket, ['ls'], { terminal: [] })).stdout, /\u001b/);
-});
-
-test('a step that takes longer shows on a terminal that it lives', async () => {
-  const slow = await startFakeDaemon({
-    'cell.up': async ({ input, emit }) => {
-      emit({ type: 'step', key: 'hook', label: 'hook up', state: 'started' });
-      await new Promise((resolve) => setTimeout(resolve, 2400));
-      emit({ type: 'step', key: 'hook', label: 'hook up', state: 'done', ms: 2400 });
-      return { ref: input.ref, state: 'up', url: null, timings: [] };
-    },
-  });
-  const { stdout } = await cli.run(slow.socket, ['up', 'shop:fix'], { terminal: [] });
-  await slow.remove();
-  assert.match(stdout, /[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] hook up {2}2 s/);
-  assert.match(stdout, /\r\u001b\[2K✔ hook up +2\.40 s/);
 });
 
 test('completion offers commands, flags, refs and topics', async () => {

@@ -5,10 +5,12 @@ export interface Paint {
   readonly warn: (text: string) => string;
   readonly dim: (text: string) => string;
   readonly bold: (text: string) => string;
+  /** White on black whatever the terminal's colours are: what a camera reads must not be inverted. */
+  readonly onBlack: (text: string) => string;
 }
 
 const wrap =
-  (on: boolean, from: number, to: number) =>
+  (on: boolean, from: number | string, to: number | string) =>
   (text: string): string =>
     on && text !== '' ? `\u001b[${from}m${text}\u001b[${to}m` : text;
 
@@ -21,5 +23,6 @@ export function createPaint(stream: { isTTY?: boolean }, env: Readonly<Record<st
     warn: wrap(on, 33, 39),
     dim: wrap(on, 2, 22),
     bold: wrap(on, 1, 22),
+    onBlack: wrap(on, '97;40', '39;49'),
   };
 }

@@ -21,10 +21,11 @@ const PATIENCE = 2000;
 const FRAME = 120;
 const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 const LABEL = 34;
-/** Bookkeeping that says nothing to whoever waits, unless it fails or `-v` asks for it. */
+/** Bookkeeping. */
 const INNER = /^(record|manifest)\./;
 
-export function createProgress(terminal: Terminal, manner: Manner, verbose: boolean): Progress {
+/** `inner`: keys of steps that say nothing to whoever waits, unless they fail, take long, or `-v` asks for them. */
+export function createProgress(terminal: Terminal, manner: Manner, verbose: boolean, inner = INNER): Progress {
   if (manner === 'quiet') return { event: () => {}, update: () => {}, end: () => {} };
   if (manner === 'json') return { event: (event) => terminal.json(event), update: () => {}, end: () => {} };
   const { paintError: paint } = terminal;
@@ -33,7 +34,8 @@ export function createProgress(terminal: Terminal, manner: Manner, verbose: bool
   const step = (event: StepEvent): void => {
     if (event.state === 'started') return live.start(event.key, escapeText(event.label));
     live.stop(event.key);
-    if (event.state === 'done' && !verbose && INNER.test(event.key)) return;
+    const quick = (event.ms ?? 0) < PATIENCE;
+    if (event.state === 'done' && quick && !verbose && inner.test(event.key)) return;
     const mark = event.state === 'done' ? paint.good('✔') : paint.bad('✘');
     const time = event.ms === undefined ? '' : formatMs(event.ms).padStart(8);
     const detail = event.detail === undefined ? '' : paint.dim(`  (${escapeText(event.detail)})`);
@@ -52,7 +54,7 @@ export function createProgress(terminal: Terminal, manner: Manner, verbose: bool
 }
 
 /** The one line that moves; it exists on a terminal only. */
-function createLiveLine({ stderr, widthError: width, paintError: paint }: Terminal) {
+function createLiveLine({ stderr, widthError: width, paintError: paint, now }: Terminal) {
   const steps = new Map<string, { label: string; since: number; detail: string }>();
   let timer: NodeJS.Timeout | undefined;
   let drawn = false;
@@ -64,7 +66,7 @@ function createLiveLine({ stderr, widthError: width, paintError: paint }: Termin
   const draw = (): void => {
     const [oldest] = steps.values();
     if (oldest === undefined || width === undefined) return;
-    const passed = performance.now() - oldest.since;
+    const passed = now() - oldest.since;
     if (passed < PATIENCE) return;
     frame = (frame + 1) % FRAMES.length;
     const detail = oldest.detail === '' ? '' : `  ${oldest.detail}`;
@@ -76,7 +78,7 @@ function createLiveLine({ stderr, widthError: width, paintError: paint }: Termin
     clear,
     start(key: string, label: string) {
       if (width === undefined) return;
-      steps.set(key, { label, since: performance.now(), detail: '' });
+      steps.set(key, { label, since: now(), detail: '' });
       timer ??= setInterval(draw, FRAME);
       timer.unref();
     },

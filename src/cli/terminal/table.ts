@@ -11,6 +11,8 @@ export interface TableOptions {
   right?: readonly number[];
   /** The last column is cut here; absent: it is not. */
   width?: number | undefined;
+  /** Columns are at least so wide: for rows that come one by one. */
+  least?: readonly number[];
   indent?: string;
 }
 
@@ -18,10 +20,10 @@ const GAP = '  ';
 
 /** Columns as wide as what is in them. All text is escaped here. */
 export function table(rows: readonly (readonly Cell[])[], options: TableOptions = {}): string[] {
-  const { head, paintHead = (text: string) => text, right = [], width, indent = '' } = options;
+  const { head, paintHead = (text: string) => text, right = [], width, least = [], indent = '' } = options;
   const shown = rows.map((row) => row.map(toShown));
   const all = head === undefined ? shown : [head.map((text) => ({ text, paint: paintHead })), ...shown];
-  const widths: number[] = [];
+  const widths: number[] = [...least];
   for (const row of all)
     for (const [at, cell] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, cell.text.length);
   return all.map((row) => {

@@ -9,7 +9,7 @@ export interface Terminal {
   stderr: NodeJS.WriteStream;
   env: Environment;
   /** Milliseconds since 1970. */
-  now(): number;
+  now: () => number;
   /** Colours for standard output, and for standard error. */
   paint: Paint;
   paintError: Paint;
