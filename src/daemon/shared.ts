@@ -32,6 +32,18 @@ export async function holdTarget<N extends OperationName, T>(
   return request.parts.locks.hold([refOf(needTarget(request))], async () => work(asItIs(request)));
 }
 
+/** Milliseconds that a costly question waits for the same user's one before. */
+const IN_TURN = 60_000;
+
+/**
+ * Answers a question that costs much (`doctor` starts some twenty programs, the log is read through) one at a time for
+ * each user: sixty at once left nobody else an answer for ten seconds. The name is none that an app can have.
+ */
+export function inTurn<N extends OperationName, T>({ parts, caller }: Request<N>, work: () => Promise<T>): Promise<T> {
+  const who = 'uid' in caller ? `uid ${caller.uid}` : caller.name;
+  return parts.locks.hold([`questions of ${who}`], work, { wait: IN_TURN });
+}
+
 /** What plans need to know of it, as it is now. */
 export function subject(parts: Parts, record: VolumeRecord): Subject {
   return {

@@ -69,6 +69,19 @@ test('one user takes every connection there is: others are still answered', { ti
   }
 });
 
+test(
+  'one user has the machine examined sixty times at once: others are still answered',
+  { timeout: 90_000 },
+  async () => {
+    const { child } = await begin(STRANGER, 'doctors', stage.machine.paths.socket, '60');
+    try {
+      for (let count = 0; count < 3; count += 1) assert.ok((await answered()) < 2500);
+    } finally {
+      child.kill();
+    }
+  },
+);
+
 test('another user of the machine does not reach the socket of a cell', async () => {
   const sockets = path.join(stage.machine.paths.run, 'sockets');
   for (const cell of await readdir(sockets)) {

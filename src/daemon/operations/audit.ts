@@ -2,6 +2,7 @@ import { AppError } from '../../contract/errors.ts';
 import type { AuditRecord } from '../../contract/authority.ts';
 import type { Caller } from '../../core/caller.ts';
 import type { Handler } from '../handler.ts';
+import { inTurn } from '../shared.ts';
 
 const LINES = 50;
 const LINES_MOST = 1000;
@@ -20,13 +21,15 @@ function maySee(caller: Caller): (record: AuditRecord) => boolean {
 }
 
 export const log: Handler<'audit.log'> = {
-  async run({ parts, input, caller }) {
+  async run(request) {
+    const { parts, input, caller } = request;
     const mine = maySee(caller);
     const keep = (record: AuditRecord): boolean =>
       mine(record) &&
       (input.ref === undefined || record.target === input.ref) &&
       (input.refused !== true || record.outcome === 'refused');
-    return { records: await parts.audit.read({ lines: Math.min(input.lines ?? LINES, LINES_MOST), keep }) };
+    const lines = Math.min(input.lines ?? LINES, LINES_MOST);
+    return { records: await inTurn(request, () => parts.audit.read({ lines, keep })) };
   },
 };
 
@@ -50,4 +53,6 @@ export const tail: Handler<'audit.tail'> = {
   },
 };
 
-export const verify: Handler<'audit.verify'> = { run: ({ parts }) => parts.audit.verify() };
+export const verify: Handler<'audit.verify'> = {
+  run: (request) => inTurn(request, () => request.parts.audit.verify()),
+};

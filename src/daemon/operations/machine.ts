@@ -6,7 +6,7 @@ import type { Plan } from '../../core/steps.ts';
 import { doctor as examine } from '../doctor.ts';
 import type { Handler, Request } from '../handler.ts';
 import type { Parts } from '../parts.ts';
-import { poolRoom } from '../shared.ts';
+import { inTurn, poolRoom } from '../shared.ts';
 
 const GIB = 2 ** 30;
 const SIZE_MOST = 400 * GIB;
@@ -67,7 +67,7 @@ export const confirm: Handler<'machine.confirm'> = {
 };
 
 export const doctor: Handler<'machine.doctor'> = {
-  run: async ({ parts, caller }) => ({ findings: await examine(parts, caller) }),
+  run: (request) => inTurn(request, async () => ({ findings: await examine(request.parts, request.caller) })),
 };
 
 export const status: Handler<'machine.status'> = {

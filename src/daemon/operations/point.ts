@@ -2,7 +2,7 @@ import { AppError } from '../../contract/errors.ts';
 import { changesAfter } from '../../core/point-history.ts';
 import { refOf } from '../cell-spec.ts';
 import type { Handler } from '../handler.ts';
-import { needTarget } from '../shared.ts';
+import { inTurn, needTarget } from '../shared.ts';
 
 /** Records that are looked through for what came after a point. */
 const LOOK_BACK = 1000;
@@ -16,10 +16,12 @@ export const list: Handler<'point.list'> = {
         next: [`bulkhead points ${record.app}`],
       });
     const points = parts.store.points.list(record.id);
-    const recorded = await parts.audit.read({
-      lines: LOOK_BACK,
-      keep: (entry) => entry.target === refOf(record) && entry.phase === 'intent',
-    });
+    const recorded = await inTurn(request, () =>
+      parts.audit.read({
+        lines: LOOK_BACK,
+        keep: (entry) => entry.target === refOf(record) && entry.phase === 'intent',
+      }),
+    );
     const changes = recorded.map((entry) => ({ request: entry.request, at: Date.parse(entry.at), entry }));
     return {
       points: points.map((point, index) => ({

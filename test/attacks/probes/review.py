@@ -80,4 +80,12 @@ def hold(ref, seconds):
     os._exit(0)
 
 
-{'hold': lambda: hold(sys.argv[3], float(sys.argv[4])), 'connections': lambda: connections(int(sys.argv[3])), 'flood': lambda: flood(float(sys.argv[3])), 'deaf': lambda: deaf(sys.argv[3])}[what]()
+def doctors(count):
+    request = b'POST /v1/machine.doctor HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}'
+    held = [connect() for _ in range(count)]
+    for one in held: one.sendall(request)
+    print(len(held), flush=True)
+    time.sleep(20)
+
+
+{'doctors': lambda: doctors(int(sys.argv[3])), 'hold': lambda: hold(sys.argv[3], float(sys.argv[4])), 'connections': lambda: connections(int(sys.argv[3])), 'flood': lambda: flood(float(sys.argv[3])), 'deaf': lambda: deaf(sys.argv[3])}[what]()
