@@ -112,6 +112,8 @@ export function createPipeline(parts: Parts, handlers: Handlers): Pipeline {
     async stream({ name, channel, fd, connected, stream }) {
       try {
         const open = await stream.open;
+        // Who asks is read from the connection, whose number may be another's once it has ended.
+        if (stream.gone.aborted) throw new AppError('failed', 'The client left');
         const io = { emit: (event: ProgressEvent) => stream.control(event), gone: stream.gone, stream };
         const done = await perform(name, { channel, fd, connected }, envelopeOf(open), io);
         if ('plan' in done) stream.control({ type: 'result', result: done.plan });

@@ -92,7 +92,8 @@ export function createDaemonServer(pipeline: Pipeline, limiter: Limiter = create
         await pipeline.request({
           name,
           channel,
-          fd,
+          // Again: once a connection has ended, its number may be another's.
+          fd: fdOf(request.socket),
           connected: accepted.get(request.socket),
           body,
           gone: gone.signal,
