@@ -11,6 +11,10 @@ export const POINTS_KEPT = 20;
 export const POINT_APART = MINUTE;
 /** How long the trash keeps what was removed. */
 export const TRASH_KEPT = 7 * DAY;
+/** Removed forks of one user in the trash, at which no new one is made. */
+export const TRASH_MOST = 1000;
+/** The same for what one fork held before its resets. */
+export const OLD_CONTENTS_MOST = 100;
 /** How long a purge waits before the reaper acts. */
 export const PURGE_WAIT = 10 * MINUTE;
 /** A fork's life, where neither the request nor the accepted file says. */

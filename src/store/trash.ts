@@ -29,6 +29,8 @@ export interface TrashRecords {
   /** Forgets an entry; and the app or fork itself, unless the entry is old content. */
   forget(volume: Id, key: Id): void;
   list(): TrashRecord[];
+  /** How many removed forks, and old contents of forks, of a uid there are; or old contents of one fork. */
+  count(of: { uid: number } | { volume: Id }): number;
   byName(name: string): TrashRecord | undefined;
   /** The name of an entry. */
   name(key: Id): string;
@@ -100,6 +102,17 @@ export function createTrashRecords(db: Db): TrashRecords {
       });
     },
     list: () => db.all('select * from trash order by removed desc').map(parse),
+    count: (of) =>
+      'volume' in of
+        ? Number(db.get('select count(*) as n from trash where volume = ?', of.volume)?.['n'])
+        : Number(
+            db.get(
+              `select count(*) as n from trash join volumes on volumes.id = trash.volume
+               where trash.kind <> 'app' and (owner = ? or owner like ?)`,
+              String(of.uid),
+              `${of.uid}/%`,
+            )?.['n'],
+          ),
     byName(name) {
       const row = db.get('select * from trash where name = ?', name);
       return row === undefined ? undefined : parse(row);

@@ -14,7 +14,7 @@ import { refOf } from '../cell-spec.ts';
 import type { Handler, Request } from '../handler.ts';
 import type { Parts } from '../parts.ts';
 import { holdTarget, needFit, needTarget, poolRoom, subject } from '../shared.ts';
-import { counted } from '../quota.ts';
+import { counted, demandTrash } from '../quota.ts';
 import { fileOf } from '../steps.ts';
 import { findRef } from '../target.ts';
 
@@ -188,6 +188,7 @@ export const reset: Handler<'fork.reset'> = {
     const { parts, emit, id } = request;
     return holdTarget(request, async (record) => {
       parts.reaper.demandRoom(record);
+      if (request.caller.kind !== 'person') demandTrash(parts, refOf(record), { volume: record.id });
       const trash = parts.newId();
       await parts.sessions.endAll(record.id);
       const timings = await parts.run(planReset(subject(parts, record), trash, record.cap ?? FORK_DISK), id, emit);
