@@ -36,7 +36,7 @@ const volumes = [
     own: 14 * 2 ** 20,
     shared: 128 * 2 ** 30,
     owner: 'claude-code',
-    created: ago(180_000),
+    created: ago(155_000),
   }),
   aVolume({
     ref: 'shop:fix2',

@@ -82,8 +82,8 @@ const passing = (files: readonly Source[]) =>
   files.filter((file) => file.imports.some((path) => path.endsWith('operations/table.ts'))).map((file) => file.path);
 
 test('only the assembly of the daemon has the handlers, and gives them to the pipeline', () => {
-  assert.deepEqual(passing(sources('src/**/*.ts').filter((file) => !isTest(file.path))), ['src/daemon/assemble.ts']);
-  const [assembly] = sources('src/daemon/assemble.ts');
+  assert.deepEqual(passing(sources('src/**/*.ts').filter((file) => !isTest(file.path))), ['src/daemon/wire.ts']);
+  const [assembly] = sources('src/daemon/wire.ts');
   assert.equal(assembly?.code.match(/\bHANDLERS\b/g)?.length, 2);
   assert.match(assembly.code, /createPipeline\(.*\bHANDLERS\)/);
 });

@@ -4,7 +4,6 @@ import path from 'node:path';
 import { AppError } from '../../contract/errors.ts';
 import { parseId, type Id } from '../../core/ids.ts';
 import type { CellSpec, CellTimes, RunningCell } from '../cells.ts';
-import { exec } from '../exec.ts';
 import type { Networks } from '../networks.ts';
 import type { Paths } from '../paths.ts';
 import { checkPaths } from './accepted-paths.ts';
@@ -37,7 +36,6 @@ export const slotOf = (idBase: number): number => (idBase - FIRST_ID) >>> 16;
 const PRODUCTION_WEIGHT = 1000;
 const FORK_WEIGHT = 50;
 
-const DEADLINE = 30_000;
 const KILL_WAIT = 10_000;
 
 /** Starts and stops cells: everything but their sessions. Calls for one cell must not overlap. */

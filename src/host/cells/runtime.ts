@@ -19,7 +19,12 @@ export async function runtime(
   const [name = 'runc', ...words] = [
     ...before,
     ...(before.length === 0 ? ['runc'] : [await program('runc')]),
-    ...['--root', root, '--log', log, '--log-format', 'json'],
+    '--root',
+    root,
+    '--log',
+    log,
+    '--log-format',
+    'json',
     ...args,
   ];
   const child = await start(name, words, { stdio: 'ignore' });
