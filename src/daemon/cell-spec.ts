@@ -10,6 +10,9 @@ import type { VolumeRecord } from '../store/volumes.ts';
 export const refOf = (record: { app: string; tag: string | null }): string =>
   formatRef(record.tag === null ? { app: record.app } : { app: record.app, tag: record.tag });
 
+/** What the cell calls itself: a ref may have 81 characters, a label 63 (sethostname(2) takes 64). */
+const hostName = (ref: string): string => ref.replace(':', '-').slice(0, 63).replace(/-+$/, '');
+
 export interface SpecInput {
   record: VolumeRecord;
   file: AppFile;
@@ -28,7 +31,7 @@ export function cellSpec(input: SpecInput): CellSpec {
   return {
     id: record.id,
     role,
-    name: ref.replace(':', '-'),
+    name: hostName(ref),
     source: input.source,
     idBase: input.idBase,
     limits: limitsOf(role, file, input.machine),
