@@ -40,6 +40,8 @@ async function main(): Promise<void> {
       },
     );
   };
+  // A slip of ours in what nobody waits for is told, and ends nobody's session.
+  process.on('unhandledRejection', (error) => log.error('nobody waited for this', { error: String(error) }));
   process.on('SIGTERM', () => stop('SIGTERM'));
   process.on('SIGINT', () => stop('SIGINT'));
   process.on('SIGHUP', () => {
