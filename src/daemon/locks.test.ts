@@ -98,3 +98,34 @@ test('in any order of names, all come to their turn, one at a time', async () =>
   });
   await Promise.all(all);
 });
+
+test('who meets one of lower rank comes next, before whatever that one asks again', async () => {
+  const locks = createLocks();
+  const order: string[] = [];
+  const cell = aTask();
+  const held = locks.hold(['shop:fix'], cell.work, { rank: 'cell' });
+  assert.equal(locks.held('shop:fix'), false);
+  const person = aTask();
+  const removing = locks.hold(['shop:fix'], () => (order.push('person'), person.work()), { rank: 'person' });
+  const reaping = locks.hold(['shop:fix'], async () => void order.push('service'));
+  await assert.rejects(
+    locks.hold(['shop:fix'], async () => {}, { rank: 'cell' }),
+    { code: 'busy' },
+  );
+  cell.end();
+  await held;
+  await assert.rejects(
+    locks.hold(['shop:fix'], async () => {}, { rank: 'cell' }),
+    { code: 'busy' },
+  );
+  assert.equal(locks.held('shop:fix'), true);
+  // Of one's own rank, or a higher one, nobody waits.
+  for (const rank of ['person', 'unproven'] as const)
+    await assert.rejects(
+      locks.hold(['shop:fix'], async () => {}, { rank }),
+      { code: 'busy' },
+    );
+  person.end();
+  await Promise.all([removing, reaping]);
+  assert.deepEqual(order, ['person', 'service']);
+});

@@ -24,12 +24,27 @@ export function asItIs<N extends OperationName>(request: Request<N>): VolumeReco
   throw new AppError('not-found', `"${refOf(seen)}" is gone`, { next: ['bulkhead ls', 'bulkhead trash ls'] });
 }
 
-/** Runs with the request's app or fork held, as it is then. Throws `busy`, or `not-found` where it is gone. */
+/** Milliseconds until whoever waits for a name is told so. */
+const TOLD_AFTER = 1000;
+
+/**
+ * Runs with the request's app or fork held, as it is then; what an agent or a cell has begun on it comes to its end first.
+ * Throws `busy`, or `not-found` where it is gone.
+ */
 export async function holdTarget<N extends OperationName, T>(
   request: Request<N>,
   work: (record: VolumeRecord) => Promise<T>,
 ): Promise<T> {
-  return request.parts.locks.hold([refOf(needTarget(request))], async () => work(asItIs(request)));
+  const { parts, caller, emit, gone } = request;
+  const ref = refOf(needTarget(request));
+  const text = `Another operation is working on "${ref}"; this one comes next`;
+  const told = setTimeout(() => emit({ type: 'note', level: 'info', text }), TOLD_AFTER);
+  const begin = async (): Promise<T> => {
+    clearTimeout(told);
+    if (gone.aborted) throw new AppError('failed', 'The client left before it began');
+    return work(asItIs(request));
+  };
+  return parts.locks.hold([ref], begin, { rank: caller.kind }).finally(() => clearTimeout(told));
 }
 
 /** Milliseconds that a costly question waits for the same user's one before. */

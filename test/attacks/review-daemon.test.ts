@@ -157,3 +157,16 @@ test('a fork that prints without end, and a client that does not read its log', 
     await waitFor(async () => (await agent('down', 'shop:loud')).code === 0, 30_000);
   }
 });
+
+test('a fork that has itself restarted without end is removed all the same', { timeout: 120_000 }, async () => {
+  const { machine } = stage;
+  const script = await readFile(REVIEW, 'utf8');
+  const env = agentOf(machine);
+  await machine.cliWith({ input: script, env }, 'exec', '-i', 'shop:loud', '--', 'sh', '-c', 'cat > /app/review.py');
+  const again = "trap '' TERM; python3 /app/review.py again /run/bulkhead/cell.sock shop:loud & sleep 1000";
+  await machine.cliWith({ input: again, env }, 'exec', '-i', 'shop:loud', '--', 'sh', '-c', 'cat > /app/run');
+  await stage.agent('restart', 'shop:loud');
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  const removed = await stage.agent('rm', 'shop:loud');
+  assert.equal(removed.code, 0, removed.stderr);
+});

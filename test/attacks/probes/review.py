@@ -88,4 +88,15 @@ def doctors(count):
     time.sleep(20)
 
 
-{'doctors': lambda: doctors(int(sys.argv[3])), 'hold': lambda: hold(sys.argv[3], float(sys.argv[4])), 'connections': lambda: connections(int(sys.argv[3])), 'flood': lambda: flood(float(sys.argv[3])), 'deaf': lambda: deaf(sys.argv[3])}[what]()
+def again(ref):
+    body = json.dumps({'input': {'ref': ref}}).encode()
+    while True:
+        try:
+            one = connect()
+            one.sendall(b'POST /v1/cell.restart HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n' % len(body) + body)
+            one.recv(1000)
+            one.close()
+        except OSError: pass
+
+
+{'again': lambda: again(sys.argv[3]), 'doctors': lambda: doctors(int(sys.argv[3])), 'hold': lambda: hold(sys.argv[3], float(sys.argv[4])), 'connections': lambda: connections(int(sys.argv[3])), 'flood': lambda: flood(float(sys.argv[3])), 'deaf': lambda: deaf(sys.argv[3])}[what]()
