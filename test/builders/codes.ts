@@ -19,7 +19,9 @@ export function createCodes(): Codes {
   let paperAfter = 0;
   const take = (phone: { totp: TOTP; last: number }): string | undefined => {
     const now = Math.floor(Date.now() / 30_000);
-    const step = Math.max(phone.last + 1, now - 1);
+    // The step before is taken while the present one is young: it must still be good when it is typed.
+    const young = Date.now() % 30_000 < 15_000;
+    const step = Math.max(phone.last + 1, young ? now - 1 : now);
     if (step > now + 1) return undefined;
     phone.last = step;
     return phone.totp.generate({ timestamp: step * 30_000 });
