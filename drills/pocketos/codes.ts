@@ -18,8 +18,7 @@ export function createPhone(base32: string): () => Promise<string> {
   return async () => {
     for (;;) {
       const now = TOTP.counter({ period: PERIOD });
-      // The step before is taken while the present one is young: it must still be good when it is typed.
-      const counter = Math.max(last + 1, Date.now() % 30_000 < 15_000 ? now - 1 : now);
+      const counter = Math.max(last + 1, now - 1);
       const left = PERIOD - ((Date.now() / 1000) % PERIOD);
       // The step before is the first to be too old.
       if (counter <= now + 1 && (counter >= now || left > LEFT)) {
