@@ -1,5 +1,7 @@
 import { parsePort } from '../../contract/app-file.ts';
 import { AppError } from '../../contract/errors.ts';
+import { owns } from '../../core/policy.ts';
+import { redactText } from '../../core/redact.ts';
 import { planDown, planStop, planUp } from '../../core/plans.ts';
 import type { LogLine } from '../../host/cells.ts';
 import type { VolumeRecord } from '../../store/volumes.ts';
@@ -86,9 +88,11 @@ function placeOf(text: string): string {
 
 export const processes: Handler<'cell.processes'> = {
   async run(request) {
-    const { parts } = request;
+    const { parts, caller } = request;
     const record = needTarget(request);
     if (!parts.supervisor.running(record.id)) return { processes: [] };
+    // Who may not read its data is told what runs, without the secrets that stand in arguments.
+    const whole = caller.kind === 'person' || owns(caller, record);
     const found = await parts.cells.processes(record.id);
     return {
       processes: found
@@ -99,7 +103,11 @@ export const processes: Handler<'cell.processes'> = {
           session: one.session === record.id ? 'up' : one.session,
           started: one.started.toISOString(),
           rss: one.rss,
-          command: KEEPERS.test(one.command) ? '(keeps the output of hook up)' : one.command,
+          command: KEEPERS.test(one.command)
+            ? '(keeps the output of hook up)'
+            : whole
+              ? one.command
+              : redactText(one.command),
         })),
     };
   },
