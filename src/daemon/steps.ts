@@ -36,8 +36,10 @@ function recordSteps(parts: () => Parts): Pick<Executors, RecordSteps> {
     'record.make': {
       do: async (args) => {
         store().volumes.make(args);
-        // A fork inherits the accepted copy of what it was made from, as it is now.
-        if (args.parent !== null) store().accepted.inherit(args.parent, args.id);
+        // A fork inherits the copy that counts for its app now, also one that is made from a fork: what a person
+        // has taken back (a way out, for one) must not be handed on from fork to fork.
+        const app = args.kind === 'fork' ? store().volumes.byRef(args.app, null) : undefined;
+        if (app !== undefined) store().accepted.inherit(app.id, args.id);
       },
       undo: async ({ id }) => store().volumes.unmake(id),
     },

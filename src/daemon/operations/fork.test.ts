@@ -190,6 +190,23 @@ test('a fork inherits what counts for its app, as it was when it was made', asyn
   await failsWith('wrong-state', daemon.ask('config.accept', { ref: 'shop:old' }, { code: '123456' }), /is a fork/);
 });
 
+test('what a person took back is not handed on from fork to fork', async (t) => {
+  const daemon = await aShop(t, { file: { fork: { limits: {}, egress: 'any' } } });
+  await daemon.ask('fork.create', { ref: 'shop:old' }, { as: AGENT });
+  await accept(daemon, 'shop', { ...NO_FILE, fork: { limits: {}, egress: [], prepare: './mask.sh' } });
+  await daemon.ask('fork.create', { ref: 'shop:new', from: 'shop:old' }, { as: AGENT });
+  const { volumes } = await daemon.ask('app.list', { ref: 'shop' });
+  assert.deepEqual(
+    volumes.map(({ ref, egress }) => [ref, egress]),
+    [
+      ['shop', 'production'],
+      ['shop:old', 'any'],
+      ['shop:new', 'none'],
+    ],
+  );
+  assert.ok(daemon.world.ran.includes('shop:new prepare'));
+});
+
 test('without a pool, a fork says so', async (t) => {
   const daemon = await aShop(t);
   await daemon.volumes.close();

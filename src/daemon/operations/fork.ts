@@ -20,6 +20,8 @@ import { findRef } from '../target.ts';
 
 interface Source {
   record: VolumeRecord;
+  /** Whose accepted file counts, as it is now. */
+  app: VolumeRecord;
   place: VolumePlace;
   name: string;
 }
@@ -28,7 +30,7 @@ export const create: Handler<'fork.create'> = {
   async plan(request) {
     const { record, source, prepare } = await decide(request);
     const made = planFork(record, source.place, prepare);
-    const up = request.input.up === true ? [planUp(forkSubject(request.parts, record, source.record))] : [];
+    const up = request.input.up === true ? [planUp(forkSubject(request.parts, record, source.app))] : [];
     return { plans: [made, ...up], unknown: ['how much production has to flush when the base is taken'] };
   },
   async run(request) {
@@ -41,7 +43,7 @@ export const create: Handler<'fork.create'> = {
         level: 'warn',
         text: `${formatBytes(input.disk)} were asked for; without a signed-in person a fork of ${record.app} may write ${formatBytes(record.cap ?? 0)}`,
       });
-    if (input.up === true || prepare) needFit(parts, fileOf(parts, source.record.id), ref);
+    if (input.up === true || prepare) needFit(parts, fileOf(parts, source.app.id), ref);
     // The parent is held too: it must not be removed or reset while its base is taken.
     const names = [ref, ...(source.record.kind === 'fork' ? [refOf(source.record)] : [])];
     return counted(request, record.id, () =>
@@ -67,12 +69,12 @@ export const create: Handler<'fork.create'> = {
   },
 };
 
-function forkSubject(parts: Parts, record: Steps['record.make'], source: VolumeRecord) {
+function forkSubject(parts: Parts, record: Steps['record.make'], app: VolumeRecord) {
   return {
     id: record.id,
     ref: `${record.app}:${record.tag ?? ''}`,
     kind: 'fork' as const,
-    file: fileOf(parts, source.id),
+    file: fileOf(parts, app.id),
     running: false,
   };
 }
@@ -115,7 +117,7 @@ async function decide(
   );
   const tag = wanted.tag ?? inventTag(tags, parts.random);
   if (tags.has(tag)) throw taken(`${wanted.app}:${tag}`);
-  const file = fileOf(parts, source.record.id);
+  const file = fileOf(parts, source.app.id);
   const now = parts.clock();
   const usage = await parts.volumes.usage([source.place]);
   const record: Steps['record.make'] = {
@@ -136,15 +138,17 @@ async function decide(
 }
 
 function findSource({ parts, input, caller }: Request<'fork.create'>, app: string): Source {
+  const owner = findRef(parts, app, caller);
   const live = (record: VolumeRecord): Source => ({
     record,
+    app: owner,
     place: { area: 'live', id: record.id },
     name: refOf(record),
   });
-  if (input.from === undefined) return live(findRef(parts, app, caller));
-  const owner = findRef(parts, app, caller);
+  if (input.from === undefined) return live(owner);
   const point = parts.store.points.find(owner.id, input.from);
-  if (point !== undefined) return { record: owner, place: { area: 'point', id: point.id }, name: point.name };
+  if (point !== undefined)
+    return { record: owner, app: owner, place: { area: 'point', id: point.id }, name: point.name };
   if (input.from.includes('@'))
     throw new AppError('not-found', `There is no point ${quote(input.from)} of "${app}"`, {
       next: [`bulkhead points ${app}`],
