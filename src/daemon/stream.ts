@@ -30,6 +30,8 @@ export interface ServerStream {
 
 /** Milliseconds that a client has to say what it wants. */
 const OPEN_DEADLINE = 10_000;
+/** Milliseconds in which a client may read why its stream was ended. */
+const LINGER = 1000;
 
 /** Speaks `bulkhead/1` on an upgraded connection. `head`: what came with the upgrade. */
 export function createServerStream(socket: Duplex, head: Buffer): ServerStream {
@@ -59,26 +61,31 @@ export function createServerStream(socket: Duplex, head: Buffer): ServerStream {
       else if (frame.channel !== CHANNEL.stdin) throw new RangeError(`channel ${frame.channel} is the daemon's`);
       else if (!isOpen) throw new TypeError('the first frame must be "open"');
       else if (frame.payload.length === 0) stdin.push(null);
-      else if (!stdin.readableEnded && !stdin.push(Buffer.from(frame.payload))) socket.pause();
+      else if (!stdin.readableEnded && !stdin.destroyed && !stdin.push(Buffer.from(frame.payload))) socket.pause();
     }
   };
-  const leave = (error?: Error): void => {
+  const leave = (error?: Error, linger = 0): void => {
     if (gone.signal.aborted) return;
     clearTimeout(late);
     gone.abort();
     opened.reject(error ?? new Error('the client left'));
     // A cut upload is not a finished one: whoever reads it must see the difference.
     if (!stdin.readableEnded) stdin.destroy(error ?? new Error('the client left'));
-    socket.destroy();
+    // What was sent and is not read yet would be taken back with the connection, and what the client sends, refused.
+    if (linger > 0) setTimeout(() => socket.destroy(), linger).unref();
+    else socket.destroy();
   };
   const late = setTimeout(() => leave(new Error('the client asked for nothing')), OPEN_DEADLINE);
   stdin.on('error', () => {});
+  // Whoever read it has had enough: the rest is dropped, and the client's end is seen.
+  stdin.on('close', () => socket.resume());
   socket.on('data', (chunk: Buffer) => {
+    if (gone.signal.aborted) return;
     try {
       take(chunk);
     } catch (error) {
       sendLast(socket, error);
-      leave(error instanceof Error ? error : undefined);
+      leave(error instanceof Error ? error : undefined, LINGER);
     }
   });
   // The socket may be half-open: a client that ends its side has gone, and is not waited for.

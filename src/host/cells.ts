@@ -149,8 +149,8 @@ export interface RunResult {
   code: number;
   stdout: Buffer;
   stderr: Buffer;
-  /** What ended it, when it was not the command itself. */
-  cut?: 'deadline' | 'output';
+  /** What ended it, when it was not the command itself; `input`: it broke off. */
+  cut?: 'deadline' | 'output' | 'input';
 }
 
 export interface CellProcess {

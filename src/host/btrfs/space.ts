@@ -1,4 +1,5 @@
-import { ioctl } from './ioctl.ts';
+import { readFile } from 'node:fs/promises';
+import { filesystemId, ioctl } from './ioctl.ts';
 
 const SPACE_INFO = 0xc0109414;
 const DEV_INFO = 0xd000941e;
@@ -40,19 +41,33 @@ export interface Space {
  * apparently free once no chunk is left for metadata, so the lesser of both counts.
  */
 export async function space(fd: number): Promise<Space> {
-  const [chunks, device] = await Promise.all([chunksOf(fd), deviceOf(fd)]);
+  const [chunks, device, waiting] = await Promise.all([chunksOf(fd), deviceOf(fd), waitingOf(fd)]);
   const left = device.size - device.allocated;
   const data = sum(chunks.filter(({ flags }) => (flags & DATA) !== 0n));
   const metadata = sum(chunks.filter(({ flags }) => (flags & METADATA) !== 0n && (flags & GLOBAL_RESERVE) === 0n));
   const reserve = chunks.find(({ flags }) => (flags & GLOBAL_RESERVE) !== 0n)?.total ?? 0;
-  const dataFree = data.total - data.used + left / data.copies;
+  const dataFree = data.total - data.used - waiting.data + left / data.copies;
   const metadataFree =
-    metadata.total - metadata.used - reserve - metadataMargin(device.size) + left / metadata.copies;
+    metadata.total - metadata.used - waiting.metadata - reserve - metadataMargin(device.size) + left / metadata.copies;
   return {
     size: device.size,
     used: data.used * data.copies + metadata.used * metadata.copies,
     free: Math.max(0, Math.floor(Math.min(dataFree, metadataFree * DATA_PER_METADATA))),
   };
+}
+
+/**
+ * Bytes that are written and not yet counted as used, which happens when a transaction is committed: up to half a minute
+ * later. An upload had filled a pool while its room was still told as on the first day. (sysfs of btrfs; zero without it.)
+ */
+async function waitingOf(fd: number): Promise<{ data: number; metadata: number }> {
+  const allocation = `/sys/fs/btrfs/${await filesystemId(fd)}/allocation`;
+  const read = async (file: string): Promise<number> =>
+    Number(await readFile(`${allocation}/${file}`, 'utf8').catch(() => '0'));
+  const [planned, data, metadata] = await Promise.all(
+    ['data/bytes_may_use', 'data/bytes_reserved', 'metadata/bytes_reserved'].map(read),
+  );
+  return { data: (planned ?? 0) + (data ?? 0), metadata: metadata ?? 0 };
 }
 
 interface Chunks {

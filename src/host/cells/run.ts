@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { RunLimits, RunResult, Session } from '../cells.ts';
 
 /** Runs an opened session to its end, within limits, and ends all of it. */
@@ -16,7 +17,7 @@ export async function runSession(session: Session, limits: RunLimits): Promise<R
   const stderr = gather(session.stderr, limits.output, () => end('output'));
   if (limits.input === undefined) session.stdin.end();
   // The command may end before it has read all of its input: its exit code says what happened.
-  else await feed(session, limits.input, stopped);
+  else if (!(await feed(session, limits.input, stopped))) end('input');
   const finished = Promise.all([session.exit, stdout.done, stderr.done]).then(([code]) => code);
   const code = await Promise.race([finished, stopped]);
   clearTimeout(timer);
@@ -29,10 +30,18 @@ export async function runSession(session: Session, limits: RunLimits): Promise<R
   };
 }
 
-async function feed(session: Session, input: Readable | Uint8Array, stopped: Promise<void>): Promise<void> {
+/** Milliseconds in which a command's own end is told, where it is why its input broke. */
+const END_IS_TOLD = 1000;
+
+/** False: the input broke off, and the command would wait for the rest of it for ever. */
+async function feed(session: Session, input: Readable | Uint8Array, stopped: Promise<void>): Promise<boolean> {
   const source = input instanceof Readable ? input : Readable.from([input]);
-  const fed = pipeline(source, session.stdin).catch(() => {});
-  await Promise.race([fed, stopped, session.exit]);
+  const over = Promise.race([stopped, session.exit]).then(() => true);
+  const fed = pipeline(source, session.stdin).then(
+    () => true,
+    () => Promise.race([over, delay(END_IS_TOLD, false, { ref: false })]),
+  );
+  return Promise.race([fed, over]);
 }
 
 /** Keeps at most `limit` bytes; what is over is read and dropped. */
