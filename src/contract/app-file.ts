@@ -82,7 +82,10 @@ export function parseAppFile(proposal: unknown): AppFile {
   if (Array.isArray(egress) && egress.length > 0)
     throw new AppError('not-built', 'Cannot use a list of hosts as "fork.egress": leave it empty, or say "any"');
   const parsed = appFile.safeParse(proposal ?? {});
-  if (parsed.success) return parsed.data;
+  if (parsed.success) {
+    parsed.data.ports.forEach(parsePort);
+    return parsed.data;
+  }
   const issue = parsed.error.issues[0];
   const where = issue?.path.join('.') ?? '';
   const keys =

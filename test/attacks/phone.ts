@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { TOTP, URI } from 'otpauth';
+import { type TOTP, URI } from 'otpauth';
 import { openShell, type Person } from '../builders/machine.ts';
 import { ask, askAs, codeIn } from './ask.ts';
 import type { Stage } from './stage.ts';

@@ -1,6 +1,6 @@
 # Asks a daemon's socket, possibly from namespaces that are not this process's: ask.py FILE, with JSON
 # {socket, asks: [[method, path, body]], enter: [[file, kind]], uid, become: [argv], out}. POST is a request, GET a
-# stream (bulkhead/1). Prints what came back to each, as JSON, or writes it to `out`.
+# stream (bulkhead/1), RAW bytes in hexadecimal. Prints what came back to each, as JSON, or writes it to `out`.
 # `become`: this process connects and becomes our own program, and a child of it speaks on the connections. Typed into a
 # signed-in shell, that speaks for the person: docs/design/identity.md says so. Tests use it to send what
 # our program would not.
@@ -55,8 +55,8 @@ def stream(connection, path, body):
     """The control frames that came, one a line, below the head of the answer. `upload`: a file for channel 0."""
     connection.sendall(f'GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: bulkhead/1\r\n\r\n'.encode())
     upload = body.pop('upload', None)
-    connection.sendall(frame(3, json.dumps({'type': 'open', **body}).encode()))
     try:
+        connection.sendall(frame(3, json.dumps({'type': 'open', **body}).encode()))
         if upload:
             with open(upload, 'rb') as file:
                 while piece := file.read(65536):
@@ -76,8 +76,24 @@ def stream(connection, path, body):
     return head.decode() + '\r\n\r\n' + '\n'.join(lines)
 
 
+def raw(connection, hexadecimal):
+    """Bytes as they are."""
+    began = time.time()
+    try:
+        connection.sendall(bytes.fromhex(hexadecimal))
+    except OSError:
+        pass
+    try:
+        answer = read(connection).decode(errors='replace')
+    except socket.timeout:
+        answer = 'nothing came, and it was not ended'
+    return f'after {time.time() - began:.1f} s: {answer}'
+
+
 def ask(connection, method, path, body):
     try:
+        if method == 'RAW':
+            return raw(connection, path)
         return (request if method == 'POST' else stream)(connection, path, body)
     except OSError as error:
         return f'error {error}'
