@@ -16,8 +16,16 @@ export async function ok(): Promise<Outcome[]> {
   const parts = [
     check('types', `${BIN}/tsc`, ['-p', '.']),
     // Two processes, since there are two cores at the least; the deadline is for machines that do other things as well.
-    tests('unit tests', unitTests().filter((file) => file.startsWith('src/')), 120_000),
-    tests('laws', unitTests().filter((file) => !file.startsWith('src/')), 120_000),
+    tests(
+      'unit tests',
+      unitTests().filter((file) => file.startsWith('src/')),
+      120_000,
+    ),
+    tests(
+      'laws',
+      unitTests().filter((file) => !file.startsWith('src/')),
+      120_000,
+    ),
     check('lint', `${BIN}/oxlint`, ['--type-aware', '--deny-warnings']),
     check('format', `${BIN}/oxfmt`, ['--check']),
   ];

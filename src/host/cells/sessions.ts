@@ -199,7 +199,8 @@ export function createSessions(deps: SessionsDeps) {
 function holdOn(directory: string, attachment: Attachment): void {
   const fd = attachment.fd();
   const supervisor = supervisorOf(directory);
-  if (fd !== undefined && supervisor !== undefined && supervised(directory)) void hold(directory, fd, supervisor).catch(() => {});
+  if (fd !== undefined && supervisor !== undefined && supervised(directory))
+    void hold(directory, fd, supervisor).catch(() => {});
 }
 
 function readDirectory(directory: string): string[] {
