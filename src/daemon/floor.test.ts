@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import type { TestDaemon } from '../../test/builders/daemon.ts';
-import { aShop, failsWith, fileIn, stateOf } from '../../test/builders/daemon-tests.ts';
+import { aShop, failsWith, fileIn, replace, stateOf } from '../../test/builders/daemon-tests.ts';
 
 const MIB = 2 ** 20;
 
@@ -99,6 +99,29 @@ test('after the notice they go for good, longest idle first, until there is room
       ['shop:c', 'done'],
     ],
   );
+});
+
+test('while the space of what went is still coming back, nothing more goes for it', async (t) => {
+  const daemon = await withForks(t);
+  await write(daemon, 'shop', 160);
+  await daemon.parts.reaper.round();
+  daemon.now += 10_000;
+  await daemon.parts.reaper.round();
+  assert.equal((await refs(daemon)).length, 3, 'one has gone');
+  /** A look while so much of its 100 MiB is still being cleaned up; how many are left. */
+  const look = async (mib: number, seconds: number): Promise<number> => {
+    const back = replace(daemon.volumes, 'room', (room) => async () => {
+      const now = await room();
+      return now === undefined ? undefined : { ...now, free: now.free - mib * MIB };
+    });
+    daemon.now += seconds * 1000;
+    await daemon.parts.reaper.round();
+    back();
+    return (await refs(daemon)).length;
+  };
+  for (const mib of [100, 95, 93]) assert.equal(await look(mib, 30), 3, `${mib} MiB are to come`);
+  assert.equal(await look(93, 39), 3);
+  assert.equal(await look(93, 1), 2, 'nothing came for long: it is not waited for any more');
 });
 
 test('what lies in the trash of forks goes before any fork that lives', async (t) => {

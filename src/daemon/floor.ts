@@ -31,14 +31,22 @@ export interface FloorDeps {
   parts: () => Parts;
   /** Milliseconds between freezing all forks and the first that goes. */
   notice: number;
-  /** Deletes what lies in the trash of a fork, if anything does; false: nothing. */
-  emptyTrash: () => Promise<boolean>;
+  /** Deletes what lies longest in the trash of forks; the bytes that it held itself, undefined where nothing lies there. */
+  emptyTrash: () => Promise<number | undefined>;
 }
+
+/**
+ * Milliseconds without any space coming back after which it is not waited for any more: btrfs cleans up in the
+ * background, and counts what came of it when it commits, which it does every 30 s.
+ */
+const PATIENCE = 40_000;
 
 export function createFloor({ parts, notice, emptyTrash }: FloorDeps): Floor {
   const frozen = new Set<Id>();
   /** Since when the pool is below its floor, and how it was at the last look. */
   let low: { since: number; room: Room; floor: number } | undefined;
+  /** Bytes that were deleted and are not free yet: the kernel cleans up in the background, for seconds. */
+  let owed = { bytes: 0, free: 0, since: 0 };
 
   const forks = (): VolumeRecord[] =>
     parts()
@@ -80,7 +88,15 @@ export function createFloor({ parts, notice, emptyTrash }: FloorDeps): Floor {
     frozen.clear();
   }
 
-  async function evictNext(now: number, room: Room, floor: number): Promise<void> {
+  /** What is still to come back of what was deleted; nothing more, once nothing has come for long. */
+  function stillOwed({ free: bytes }: Room, now: number): number {
+    const came = bytes - owed.free;
+    if (came > 0) owed = { bytes: Math.max(0, owed.bytes - came), free: bytes, since: now };
+    return now - owed.since < PATIENCE ? owed.bytes : 0;
+  }
+
+  /** Lets one go. The bytes that it wrote itself; undefined: there is none. */
+  async function evictNext(now: number, room: Room, floor: number): Promise<number | undefined> {
     const candidates = forks().filter(free);
     const usage = await parts().volumes.usage(candidates.map(({ id }) => ({ area: 'live' as const, id })));
     const ranked = candidates.map((fork) => ({
@@ -89,9 +105,10 @@ export function createFloor({ parts, notice, emptyTrash }: FloorDeps): Floor {
       own: usage.get(placeName({ area: 'live', id: fork.id })) ?? 0,
     }));
     const next = forksToEvict(ranked, { free: room.free, floor: calm(floor) })[0];
-    if (next === undefined) return;
+    if (next === undefined) return undefined;
     const why = `the pool was below its floor: ${formatBytes(room.free)} free, ${formatBytes(floor)} kept`;
     await evict(parts(), next, { now, why, release });
+    return next.own;
   }
 
   return {
@@ -114,9 +131,11 @@ export function createFloor({ parts, notice, emptyTrash }: FloorDeps): Floor {
       if (room.free >= (low === undefined ? floor : calm(floor))) return thawAll();
       low = { since: low?.since ?? now, room, floor };
       await freezeAll(room, floor);
-      if (now - low.since < notice) return;
+      const back = stillOwed(room, now);
+      if (now - low.since < notice || room.free + back >= calm(floor)) return;
       // What was removed already goes before any fork that lives.
-      if (!(await emptyTrash())) await evictNext(now, room, floor);
+      const gone = (await emptyTrash()) ?? (await evictNext(now, room, floor));
+      if (gone !== undefined) owed = { bytes: back + gone, free: room.free, since: now };
     },
   };
 }

@@ -1,4 +1,5 @@
 import { NO_FILE } from '../contract/app-file.ts';
+import { AppError } from '../contract/errors.ts';
 import type { Id } from '../core/ids.ts';
 import type { MachineSize } from '../core/room.ts';
 import type { CellTimes, Cells, RunningCell } from '../host/cells.ts';
@@ -8,7 +9,7 @@ import type { Volumes } from '../host/volumes.ts';
 import type { Store } from '../store/store.ts';
 import type { VolumeRecord } from '../store/volumes.ts';
 import type { CellSockets } from './cell-sockets.ts';
-import { cellSpec, socketDirectory } from './cell-spec.ts';
+import { cellSpec, refOf, socketDirectory } from './cell-spec.ts';
 import type { Slots } from './slots.ts';
 
 /** Makes and ends cells with what belongs to each: a range of ids, a socket of its own. Knows nothing of their hooks. */
@@ -46,6 +47,7 @@ export function createKeeper(deps: KeeperDeps): Keeper {
       // Its process 1 was ended from outside: what is left of it is in the way.
       await end(record.id);
     }
+    if (!(await deps.volumes.has({ area: 'live', id: record.id }))) throw contentMissing(record);
     const slot = await slots.allocate();
     try {
       const accepted = deps.store.accepted.get(record.id);
@@ -99,4 +101,14 @@ export function createKeeper(deps: KeeperDeps): Keeper {
       await starting.get(id)?.catch(() => {});
     },
   };
+}
+
+function contentMissing(record: VolumeRecord): AppError {
+  const ref = refOf(record);
+  const fork = [`bulkhead reset ${ref}`, `bulkhead rm ${ref}`];
+  const app = [`bulkhead points ${ref}`, `bulkhead fork ${ref}:look --from POINT`, 'bulkhead doctor'];
+  return new AppError('not-found', `The content of ${ref} is missing from the pool`, {
+    why: 'Its record is there, and what it held is not: it was taken away past the daemon.',
+    next: record.kind === 'fork' ? fork : app,
+  });
 }

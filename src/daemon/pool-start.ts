@@ -17,7 +17,11 @@ export function createPoolStart(parts: () => Parts, runner: Runner): PoolStart {
   async function take(): Promise<boolean> {
     problem = undefined;
     try {
-      if (!(await parts().volumes.open())) return false;
+      if (!(await parts().volumes.open())) {
+        // Once there was one: a new one is not what is wanted.
+        if (parts().store.volumes.list().length > 0) problem = 'its file or device is not there';
+        return false;
+      }
       const said = [...(await runner.recover()), ...(await sweep(parts()))];
       parts().recovered.push(...said);
       for (const what of said) parts().log.warn('recovered', { what });

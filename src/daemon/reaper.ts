@@ -1,4 +1,5 @@
 import type { Id } from '../core/ids.ts';
+import { placeName } from '../core/places.ts';
 import { planPurge, planRemove } from '../core/plans.ts';
 import type { TrashRecord } from '../store/trash.ts';
 import type { VolumeRecord } from '../store/volumes.ts';
@@ -95,12 +96,14 @@ async function purge(parts: Parts, now: number): Promise<void> {
 }
 
 /** Deletes what was removed longest ago of what belonged to forks; what an operation works on is let alone. */
-async function emptyTrash(parts: Parts): Promise<boolean> {
+async function emptyTrash(parts: Parts): Promise<number | undefined> {
   const items = parts.store.trash.list().filter((item) => item.kind !== 'app' && !parts.locks.held(item.ref));
   const oldest = items.at(-1);
-  if (oldest === undefined) return false;
+  if (oldest === undefined) return undefined;
+  const place = { area: 'trash', id: oldest.key } as const;
+  const usage = await parts.volumes.usage([place]);
   await deleteItem(parts, oldest.key, () => true);
-  return true;
+  return usage.get(placeName(place)) ?? 0;
 }
 
 /** Deletes for good what lies under a key, if it still lies there once it is held: somebody may have brought it back. */

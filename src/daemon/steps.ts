@@ -88,7 +88,15 @@ function volumeSteps(parts: () => Parts): Pick<Executors, VolumeSteps> {
       undo: ({ as }) => volumes().purge({ area: 'live', id: as }),
     },
     'volume.trash': {
-      do: ({ id, trash }) => volumes().toTrash(id, trash),
+      do: async ({ id, trash }) => {
+        const there = await Promise.all([
+          volumes().has({ area: 'live', id }),
+          volumes().has({ area: 'trash', id: trash }),
+        ]);
+        // What has lost its content can still be removed, and reset to its base.
+        if (there.includes(true)) await volumes().toTrash(id, trash);
+        else parts().log.warn('there was no content to move to the trash', { id });
+      },
       // The step may not have begun, or had nothing to move: then there is nothing to bring back.
       undo: async ({ id, trash }) => {
         if (await volumes().has({ area: 'trash', id: trash })) await volumes().fromTrash(trash, id);

@@ -30,6 +30,7 @@ import { createRecordBudget } from './record-budget.ts';
 import { createDaemonServer, type DaemonServer } from './server.ts';
 import { noteEvent } from './service.ts';
 import { createSessions } from './sessions.ts';
+import { poolRoom } from './shared.ts';
 import type { Slots } from './slots.ts';
 import { createExecutors } from './steps.ts';
 import { createSupervisor } from './supervisor.ts';
@@ -113,7 +114,7 @@ export function wire(ground: Ground): Wired {
     identify: identity.identify,
     policy: identity.policy,
     run(plan, request, emit) {
-      const work = runPlan(runner, plan, request, emit);
+      const work = runPlan({ runner, parts: parts() }, plan, request, emit);
       working.add(work);
       return work.finally(() => working.delete(work));
     },
@@ -134,13 +135,17 @@ function early(): never {
 /** Steps that people want to see: records and manifests are too quick to tell. */
 const QUIET = /^(?:record|manifest)\./;
 
+/** Steps that nothing can do, nor take back, without the pool. */
+const ON_POOL = /^(?:volume|manifest|content)\.|^cell\.start$/;
+
 async function runPlan(
-  runner: Runner,
+  { runner, parts }: { runner: Runner; parts: Parts },
   plan: Plan,
   request: string,
   emit: (event: ProgressEvent) => void,
 ): Promise<StepTime[]> {
   const times: StepTime[] = [];
+  if (plan.steps.some((step) => ON_POOL.test(step.do))) await poolRoom(parts);
   await runner.run(plan, request, (event) => {
     if (event.type === 'step' && event.state === 'done') times.push({ step: event.key, ms: event.ms ?? 0 });
     if (event.type !== 'step' || !QUIET.test(event.key)) emit(event);

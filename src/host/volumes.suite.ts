@@ -51,7 +51,7 @@ function poolTests(name: string, harness: Harness): void {
     const { volumes } = harness();
     assert.equal(await volumes.open(), false);
     assert.equal(await volumes.room(), undefined);
-    await assert.rejects(volumes.list(), failsWith('no-pool'));
+    await assert.rejects(volumes.usage([]), failsWith('no-pool'));
     await assert.rejects(volumes.create(newId()), failsWith('no-pool'));
     await assert.rejects(volumes.readManifest(newId()), failsWith('no-pool'));
   });

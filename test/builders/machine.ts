@@ -103,9 +103,19 @@ export interface Person {
 
 let made = 0;
 
-/** Makes a machine. `size`: bytes of its pool as `--size` takes it. `bare`: it has no pool and nobody is enrolled. */
+/**
+ * Makes a machine. `size`: bytes of its pool as `--size` takes it. `bare`: it has no pool and nobody is enrolled.
+ * `without`: programs that its daemon does not find, in a mount namespace of its own.
+ */
 export async function makeMachine(
-  options: { size?: string; floor?: string; env?: Record<string, string>; persons?: number; bare?: true } = {},
+  options: {
+    size?: string;
+    floor?: string;
+    env?: Record<string, string>;
+    persons?: number;
+    bare?: true;
+    without?: string[];
+  } = {},
 ): Promise<Machine> {
   made += 1;
   const instance = `t${process.pid}-${made}`;
@@ -131,7 +141,8 @@ export async function makeMachine(
     code: () => codes.next(),
     async start(env = {}) {
       log = '';
-      const child = spawn(BULKHEAD, ['daemon'], {
+      const [file, ...args] = daemonCommand(options.without ?? []);
+      const child = spawn(file, args, {
         env: { ...base, BULKHEAD_TEST: '1', ...options.env, ...env },
         stdio: ['ignore', 'ignore', 'pipe'],
         cwd: '/',
@@ -186,6 +197,22 @@ export async function makeMachine(
     throw error;
   }
   return machine;
+}
+
+function daemonCommand(without: readonly string[]): [string, ...string[]] {
+  if (without.length === 0) return [BULKHEAD, 'daemon'];
+  const hide = 'for file; do [ -e "$file" ] && mount --bind /dev/null "$file"; done';
+  return [
+    'unshare',
+    '--mount',
+    '--propagation',
+    'private',
+    'sh',
+    '-c',
+    `${hide}; exec ${BULKHEAD} daemon`,
+    'sh',
+    ...without,
+  ];
 }
 
 async function enrol(machine: Machine, codes: Codes, args: string[]): Promise<void> {

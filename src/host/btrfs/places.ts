@@ -28,7 +28,7 @@ export function createPlaces(context: Context): Places {
     purge: (at) => purge(context, at),
     has: (at) => exists(context, at),
     list: async () => (await placed(mounted(context))).map(({ at }) => at),
-    usage: (wanted) => usage(mounted(context), wanted),
+    usage: async (wanted) => usage(mounted(context), wanted),
   };
 }
 

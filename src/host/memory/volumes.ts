@@ -107,6 +107,7 @@ function places(state: State): Pick<Volumes, 'toTrash' | 'fromTrash' | 'purge' |
     has: async (at) => has(state, at),
     list: async () => [...mounted(state).volumes.values()].map(({ at }) => at),
     usage: async (wanted) => {
+      mounted(state);
       const there = wanted.filter((at) => has(state, at));
       return new Map(there.map((at) => [placeName(at), own(find(state, at))]));
     },
