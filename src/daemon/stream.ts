@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import type { Duplex } from 'node:stream';
+import { AppError } from '../contract/errors.ts';
 import {
   CHANNEL,
   FRAME_PIECE,
@@ -15,7 +16,7 @@ import {
 export interface ServerStream {
   /** The first control frame; rejects when the client goes before it, or sends anything else. */
   readonly open: Promise<OpenMessage>;
-  /** Channel 0, with back-pressure; ends at the client's empty frame. */
+  /** Channel 0, with back-pressure; ends at the client's empty frame, and breaks with an `AppError` when the client leaves before. */
   readonly stdin: Readable;
   /** Aborted when the client is gone. */
   readonly gone: AbortSignal;
@@ -68,9 +69,10 @@ export function createServerStream(socket: Duplex, head: Buffer): ServerStream {
     if (gone.signal.aborted) return;
     clearTimeout(late);
     gone.abort();
-    opened.reject(error ?? new Error('the client left'));
+    const left = new AppError('failed', 'The client left', { cause: error });
+    opened.reject(error ?? left);
     // A cut upload is not a finished one: whoever reads it must see the difference.
-    if (!stdin.readableEnded) stdin.destroy(error ?? new Error('the client left'));
+    if (!stdin.readableEnded) stdin.destroy(left);
     // What was sent and is not read yet would be taken back with the connection, and what the client sends, refused.
     if (linger > 0) setTimeout(() => socket.destroy(), linger).unref();
     else socket.destroy();
@@ -104,7 +106,11 @@ export function createServerStream(socket: Duplex, head: Buffer): ServerStream {
     },
     write: (channel, bytes) => writePieces(socket, gone.signal, channel, bytes),
     control: (message) => void (socket.writable && socket.write(encodeControl(message))),
-    end: () => void (socket.writable && socket.end()),
+    end() {
+      if (socket.writable) socket.end();
+      // What the client is still sending is dropped, so that it comes to read the end.
+      stdin.destroy();
+    },
   };
 }
 

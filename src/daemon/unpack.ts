@@ -35,11 +35,11 @@ export async function unpack(parts: Parts, record: VolumeRecord, upload: Id): Pr
     )
     .finally(end);
   const said = result.stderr.toString('utf8').trim();
-  if (input.errored instanceof AppError) throw input.errored;
+  if (input.errored instanceof AppError) throw input.errored.code === 'pool-full' ? input.errored : cutOff();
   if (/No space left on device/.test(said)) throw await full(parts);
-  if (result.code === 0 && result.cut === undefined && input.errored === null) return;
-  // The end of tar breaks the stream as well: what it said tells which was first.
-  if (input.errored !== null && (said === '' || /Unexpected EOF|does not look like/.test(said))) throw cutOff();
+  // What follows the archive's end is not read: that breaks the stream as well, and is none of its faults.
+  if (result.code === 0 && result.cut === undefined) return;
+  if (/Unexpected EOF/.test(said)) throw cutOff();
   const why = said
     .split('\n')
     .slice(0, 3)
