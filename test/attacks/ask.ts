@@ -18,7 +18,7 @@ export type Ask = readonly [method: string, path: string, body: unknown];
 export function ask(
   operation: OperationName,
   input: object,
-  more: { code?: string; plan?: true; upload?: string } = {},
+  more: { code?: string; plan?: true; upload?: string; cut?: number } = {},
 ): Ask {
   const { answer } = OPERATIONS[operation] as unknown as Operation;
   const method = answer === 'stream' && more.plan !== true ? 'GET' : 'POST';

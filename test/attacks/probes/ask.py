@@ -52,15 +52,19 @@ def frame(channel, payload):
 
 
 def stream(connection, path, body):
-    """The control frames that came, one a line, below the head of the answer. `upload`: a file for channel 0."""
+    """The control frames that came, one a line, below the head of the answer. `upload`: a file for channel 0; `cut`: the
+    connection ends after so many bytes of it."""
     connection.sendall(f'GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: bulkhead/1\r\n\r\n'.encode())
-    upload = body.pop('upload', None)
+    upload, cut = body.pop('upload', None), body.pop('cut', None)
     try:
         connection.sendall(frame(3, json.dumps({'type': 'open', **body}).encode()))
         if upload:
             with open(upload, 'rb') as file:
                 while piece := file.read(65536):
                     connection.sendall(frame(0, piece))
+                    if cut and file.tell() >= cut:
+                        connection.close()
+                        return 'cut'
         connection.sendall(frame(0, b''))
     except OSError:
         pass
