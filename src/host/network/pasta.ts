@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, rm } from 'node:fs/promises';
+import { mkdir, open, readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '../../contract/errors.ts';
@@ -65,6 +65,7 @@ export function createWaysOut(deps: { run: string; cgroup: string; resolvers: ()
     const directory = cgroups.directory(groupOf(cell));
     await fence(directory, { resolvers: forwarded === undefined ? [] : [forwarded], nowhere: GATEWAY_ADDRESS });
     await mkdir(logs, { recursive: true, mode: 0o700 });
+    await begun(pid);
     const log = await open(logOf(cell), 'w', 0o600);
     const child = await start('sh', ['-s', directory, pasta, ...args], {
       stdio: ['pipe', 'ignore', log.fd],
@@ -185,6 +186,16 @@ const OWN_ADDRESS = '-4 -i lo -M 02:00:64:7f:ff:fe -a 100.127.255.1 -n 24 -g 100
 /** pasta's own words when it ends for that reason. */
 const hasNoneToGive = (error: unknown): boolean =>
   error instanceof AppError && /External interface not usable/.test(error.why ?? '');
+
+/**
+ * Waits until a cell's first program has taken the runtime's place. The runtime's own process may not be traced,
+ * and pasta cannot enter what it cannot trace; the runtime says that the cell is started a moment before. /proc
+ * shows such a process as root's (task_dump_owner, fs/proc/base.c), and the cell's as that of the cell's root.
+ */
+async function begun(pid: number): Promise<void> {
+  const late = performance.now() + READY_DEADLINE;
+  while (performance.now() < late && (await stat(`/proc/${pid}/ns`)).uid === 0) await sleep(2);
+}
 
 /** Whether the network namespace of a process has a default route by eth0, in one of the families. */
 async function hasDefaultRoute(pid: number): Promise<boolean> {
