@@ -46,10 +46,14 @@ async function demand(person: Person, line: string): Promise<void> {
   assert.equal(ran.code, 0, `${line}: ${ran.stdout}${ran.stderr}${machine.log()}`);
 }
 
-/** Killed at one point of what a person types. */
-async function killPerson(point: string, line: string): Promise<Shown[]> {
+/**
+ * Killed at one point of what a person types. A line that needs a code is made once the person
+ * has signed in: of one phone a later code that was used first would make it a replay.
+ */
+async function killPerson(point: string, line: string | (() => Promise<string>)): Promise<Shown[]> {
   const person = await machine.person();
-  await killAt(machine, point, () => person.bulkhead(line));
+  const typed = typeof line === 'string' ? line : await line();
+  await killAt(machine, point, () => person.bulkhead(typed));
   await person.leave();
   return check(point);
 }
@@ -84,7 +88,7 @@ test('app.create: all of what was sent, or nothing', async () => {
 test('volume.remove of an app: it is there, or it waits in the trash', async () => {
   for (const [index, point] of pointsOf('volume.remove', 3).entries()) {
     const name = spare[index] ?? '';
-    const list = await killPerson(point, `rm ${name} --confirm ${name} --code ${await machine.code()}`);
+    const list = await killPerson(point, async () => `rm ${name} --confirm ${name} --code ${await machine.code()}`);
     const gone = index >= 4;
     assert.deepEqual([isThere(list, name), (await inTrash()).includes(name)], [!gone, gone], point);
   }
