@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '../../contract/errors.ts';
@@ -189,12 +189,13 @@ const hasNoneToGive = (error: unknown): boolean =>
 
 /**
  * Waits until a cell's first program has taken the runtime's place. The runtime's own process may not be traced,
- * and pasta cannot enter what it cannot trace; the runtime says that the cell is started a moment before. /proc
- * shows such a process as root's (task_dump_owner, fs/proc/base.c), and the cell's as that of the cell's root.
+ * and pasta cannot enter what it cannot trace; the runtime says that the cell is started a moment before. In an exec,
+ * the process may be traced first and has its new name then (begin_new_exec, fs/exec.c).
  */
 async function begun(pid: number): Promise<void> {
   const late = performance.now() + READY_DEADLINE;
-  while (performance.now() < late && (await stat(`/proc/${pid}/ns`)).uid === 0) await sleep(2);
+  const name = (): Promise<string> => readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '');
+  while (performance.now() < late && (await name()).startsWith('runc')) await sleep(2);
 }
 
 /** Whether the network namespace of a process has a default route by eth0, in one of the families. */
