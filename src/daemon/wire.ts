@@ -54,6 +54,8 @@ export interface Ground {
   forking: Parts['forking'];
   times: ReaperTimes & { purgeWait?: number | undefined; trashKept?: number | undefined };
   killAt?: RunnerDeps['killAt'] | undefined;
+  /** Between the tries of a step; tests do not wait. */
+  pause?: RunnerDeps['pause'];
 }
 
 export interface Wired {
@@ -76,7 +78,14 @@ export function wire(ground: Ground): Wired {
   const supervisor = createSupervisor({ store, cells, keeper, hooks, locks, clock, log });
   const journal = createJournal(store.db);
   const executors = createExecutors(parts);
-  const runner = createRunner({ journal, executors, clock, log, ...(killAt === undefined ? {} : { killAt }) });
+  const runner = createRunner({
+    journal,
+    executors,
+    clock,
+    log,
+    ...(killAt === undefined ? {} : { killAt }),
+    ...(ground.pause === undefined ? {} : { pause: ground.pause }),
+  });
   const working = new Set<Promise<unknown>>();
   const budget = createRecordBudget(clock, (uid) => {
     const outcome = 'asks more than is recorded of one user: what is over is refused, and not recorded';

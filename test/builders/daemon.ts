@@ -215,6 +215,7 @@ function wireIn(on: {
     identity: { ...identity, factors: theFactors, identify: async ({ fd }) => CALLERS.get(fd) ?? DEPLOY },
     times: { every: 1e9, notice: options.notice ?? 60_000 },
     killAt: options.killAt,
+    pause: async () => {},
   });
 }
 
