@@ -24,9 +24,12 @@ const INSIDE = 'BULKHEAD_LAB';
  */
 export async function inLab(file: string): Promise<boolean> {
   if (process.env[INSIDE] === '1') return true;
+  const own = { ...(process.env as Record<string, string>) };
+  // Set by a runner above, it would make the report one for that runner alone.
+  delete own['NODE_TEST_CONTEXT'];
   const child = await start('unshare', ['--net', '--', process.execPath, '--test-reporter=tap', file], {
     stdio: ['ignore', 'pipe', 'inherit'],
-    environment: { ...SAFE_ENVIRONMENT, ...(process.env as Record<string, string>), [INSIDE]: '1' },
+    environment: { ...SAFE_ENVIRONMENT, ...own, [INSIDE]: '1' },
   });
   let tap = '';
   child.stdout?.on('data', (chunk: Buffer) => (tap += chunk.toString('utf8')));
