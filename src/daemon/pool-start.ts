@@ -1,5 +1,6 @@
 import type { Parts } from './parts.ts';
 import type { Runner } from './journal-runner.ts';
+import { noteEvent } from './service.ts';
 import { sweep } from './sweep.ts';
 
 /** Taking the machine's pool into use: at the start, when it is made, and when it has come back. */
@@ -24,7 +25,11 @@ export function createPoolStart(parts: () => Parts, runner: Runner): PoolStart {
       }
       const said = [...(await runner.recover()), ...(await sweep(parts()))];
       parts().recovered.push(...said);
-      for (const what of said) parts().log.warn('recovered', { what });
+      for (const what of said) {
+        parts().log.warn('recovered', { what });
+        // The records of what was cut off have no outcome: this is it.
+        await noteEvent(parts(), { by: 'recovery', operation: 'machine.recover', target: null, outcome: what });
+      }
       return true;
     } catch (error) {
       problem = error instanceof Error ? error.message : String(error);

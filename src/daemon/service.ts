@@ -8,7 +8,8 @@ export interface Deed {
   by: string;
   /** As the audit log names it: `fork.expire`. */
   operation: string;
-  target: string;
+  /** Null: the machine. */
+  target: string | null;
   /** What is told with it. */
   more?: Record<string, unknown>;
 }
