@@ -6,7 +6,6 @@ export const refField = (doc: string) => text(doc, { positional: 'one' });
 
 /** What an app or a fork is doing. */
 export const STATES = ['making', 'down', 'starting', 'up', 'failed', 'stopping', 'frozen', 'removing'] as const;
-export type VolumeState = (typeof STATES)[number];
 
 /** One app or fork, as `ls` shows it. */
 export const volumeView = z.object({

@@ -1,12 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Id } from '../core/ids.ts';
-import { forksCeiling, type MachineSize } from '../core/room.ts';
+import { forksCeiling } from '../core/room.ts';
 import { createBtrfsVolumes } from '../host/btrfs/volumes.ts';
 import { createRuncCells } from '../host/cells/cells.ts';
 import { createNetworks } from '../host/network/networks.ts';
-import type { Paths } from '../host/paths.ts';
 import { openStore } from '../store/store.ts';
 import { createIdentity } from './identity.ts';
 import type { RunnerDeps } from './journal-runner.ts';
@@ -15,13 +13,7 @@ import { openSocket } from './public-socket.ts';
 import { createSlots } from './slots.ts';
 import { wire, type Ground } from './wire.ts';
 
-export interface Options {
-  paths: Paths;
-  clock: () => number;
-  log: Log;
-  newId: () => Id;
-  random: () => number;
-  machine: MachineSize;
+export interface Options extends Pick<Ground, 'paths' | 'clock' | 'log' | 'newId' | 'random' | 'machine'> {
   program: { node: string; bundle: string };
   environment: Readonly<Record<string, string | undefined>>;
 }

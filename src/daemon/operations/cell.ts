@@ -6,11 +6,12 @@ import { planDown, planStop, planUp } from '../../core/plans.ts';
 import type { LogLine } from '../../host/cells.ts';
 import type { VolumeRecord } from '../../store/volumes.ts';
 import { refOf } from '../cell-spec.ts';
-import type { Handler, Request } from '../handler.ts';
+import type { Handler } from '../handler.ts';
 import type { Parts, StepTime } from '../parts.ts';
 import type { ServerStream } from '../stream.ts';
+import { bringUp } from '../bring-up.ts';
 import { KEEPERS } from '../hooks.ts';
-import { holdTarget, needFit, needTarget, subject } from '../shared.ts';
+import { holdTarget, needTarget, subject } from '../shared.ts';
 import { fileOf } from '../steps.ts';
 
 export const up: Handler<'cell.up'> = {
@@ -19,7 +20,7 @@ export const up: Handler<'cell.up'> = {
     return holdTarget(request, async (record) => {
       request.parts.reaper.demandRoom(record);
       const already = request.parts.supervisor.state(record.id).state === 'up';
-      return answer(request, record, already ? [] : await start(request, record));
+      return answer(request, record, already ? [] : await bringUp(request.parts, record, request));
     });
   },
 };
@@ -35,7 +36,7 @@ export const restart: Handler<'cell.restart'> = {
       parts.reaper.demandRoom(record);
       await parts.sessions.endAll(record.id);
       const stopped = await parts.run(planStop(subject(parts, record)), id, emit);
-      return answer(request, record, [...stopped, ...(await start(request, record))]);
+      return answer(request, record, [...stopped, ...(await bringUp(request.parts, record, request))]);
     });
   },
 };
@@ -52,22 +53,6 @@ export const down: Handler<'cell.down'> = {
     });
   },
 };
-
-async function start(
-  { parts, id, emit }: Request<'cell.up' | 'cell.restart'>,
-  record: VolumeRecord,
-): Promise<StepTime[]> {
-  if (record.kind === 'fork') needFit(parts, fileOf(parts, record.id), refOf(record));
-  parts.supervisor.begin(record);
-  try {
-    const times = await parts.run(planUp(subject(parts, record)), id, emit);
-    parts.supervisor.ready(record);
-    return times;
-  } catch (error) {
-    parts.supervisor.fail(record, error instanceof Error ? error.message : String(error));
-    throw error;
-  }
-}
 
 function answer({ parts }: { parts: Parts }, record: VolumeRecord, timings: StepTime[]) {
   const port = record.kind === 'app' ? fileOf(parts, record.id).ports[0] : undefined;

@@ -10,6 +10,7 @@ import { FORK_DISK } from '../../core/room.ts';
 import type { Steps } from '../../core/steps.ts';
 import { inventTag } from '../../core/tags.ts';
 import type { VolumeRecord } from '../../store/volumes.ts';
+import { bringUp } from '../bring-up.ts';
 import { refOf } from '../cell-spec.ts';
 import type { Handler, Request } from '../handler.ts';
 import type { Parts } from '../parts.ts';
@@ -77,20 +78,6 @@ function forkSubject(parts: Parts, record: Steps['record.make'], app: VolumeReco
     file: fileOf(parts, app.id),
     running: false,
   };
-}
-
-async function bringUp(parts: Parts, record: VolumeRecord, { id, emit }: Pick<Request<'fork.create'>, 'id' | 'emit'>) {
-  // Again, and nothing waits between the look and the start: others may have been started meanwhile.
-  needFit(parts, fileOf(parts, record.id), refOf(record));
-  parts.supervisor.begin(record);
-  try {
-    const times = await parts.run(planUp(subject(parts, record)), id, emit);
-    parts.supervisor.ready(record);
-    return times;
-  } catch (error) {
-    parts.supervisor.fail(record, error instanceof Error ? error.message : String(error));
-    throw error;
-  }
 }
 
 /** Everything about the new fork, before anything is done. */
