@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { request } from 'node:http';
+import { rmSync } from 'node:fs';
 import { chown, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -102,6 +103,12 @@ export interface Person {
 }
 
 let made = 0;
+
+/** Folders of this process's tests; what a test does not remove goes with the process. */
+const folders = new Set<string>();
+process.once('exit', () => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
 
 /**
  * Makes a machine. `size`: bytes of its pool as `--size` takes it. `bare`: it has no pool and nobody is enrolled.
@@ -276,6 +283,7 @@ async function signIn(machine: Machine, env: NodeJS.ProcessEnv): Promise<Person>
 /** An interactive bash on a terminal, as a person has it; nobody has signed in there yet. `uid`: another user's. */
 export async function openShell(env: NodeJS.ProcessEnv, codes: () => Promise<string>, uid?: number): Promise<Person> {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'bulkhead-person-'));
+  folders.add(directory);
   if (uid !== undefined) await chown(directory, uid, uid);
   const clean = Object.fromEntries(
     Object.entries(env).filter(([name]) => !/CLAUDE|AGENT|CURSOR|GEMINI|CODEX/.test(name)),
@@ -366,9 +374,10 @@ async function remove(machine: Machine): Promise<void> {
   });
 }
 
-/** Writes a small tree for `create --from`; keys are paths, values are contents. */
+/** Writes a small tree for `create --from`; keys are paths, values are contents. It goes with the test's process. */
 export async function makeTree(files: Record<string, string>): Promise<string> {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'bulkhead-tree-'));
+  folders.add(directory);
   for (const [name, content] of Object.entries(files)) {
     const file = path.join(directory, name);
     await mkdir(path.dirname(file), { recursive: true });
