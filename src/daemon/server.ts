@@ -16,6 +16,12 @@ import type { Pipeline } from './pipeline.ts';
 
 /** A request's body may have as many bytes. */
 const BODY_LIMIT = 256 << 10;
+/**
+ * Connections that wait to be accepted. Where the queue is full a connect(2) that does not block fails
+ * with EAGAIN, so one user who connects faster than they are taken would shut out the others: as long
+ * as the kernel allows (net.core.somaxconn, 4096 since Linux 5.4).
+ */
+const QUEUE = 4096;
 /** Milliseconds for a whole request to arrive. */
 const ARRIVE = 10_000;
 
@@ -49,7 +55,7 @@ export function createDaemonServer(pipeline: Pipeline, limiter: Limiter = create
     await rm(file, { force: true });
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(file, 512, resolve);
+      server.listen(file, QUEUE, resolve);
     });
     servers.add(server);
     return () => endServer(server);
